@@ -1,0 +1,1 @@
+"""Keys, signatures and what else keeps a bundle and an answer trustworthy."""

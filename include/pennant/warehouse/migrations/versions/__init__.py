@@ -1,0 +1,1 @@
+"""One file per change of the warehouse schema; a released one is never edited."""
