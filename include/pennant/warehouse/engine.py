@@ -32,7 +32,7 @@ class WarehouseUrlError(PennantError):
         )
 
 
-class WarehouseUnreachable(PennantError):
+class WarehouseUnreachableError(PennantError):
     """No PostgreSQL answers at the warehouse's address.
 
     Attributes:
@@ -80,7 +80,7 @@ def migrate(url: str) -> None:
 
     Raises:
         WarehouseUrlError: not a PostgreSQL URL.
-        WarehouseUnreachable: no server answers there.
+        WarehouseUnreachableError: no server answers there.
     """
     from alembic import command  # noqa: PLC0415 - a second of import that only a migration needs
     from alembic.config import Config  # noqa: PLC0415
@@ -98,7 +98,7 @@ def migrate(url: str) -> None:
             today = connection.execute(text("SELECT (now() AT TIME ZONE 'UTC')::date")).scalar_one()
         ensure_prediction_partitions(engine, today, FIRST_PARTITIONS_DAYS)
     except OperationalError as error:
-        raise WarehouseUnreachable(engine.url.render_as_string(), str(error.orig).strip()) from error
+        raise WarehouseUnreachableError(engine.url.render_as_string(), str(error.orig).strip()) from error
     finally:
         engine.dispose()
 
@@ -154,7 +154,8 @@ def _address(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError:
         # The text may hold a password, so only its scheme is shown.
-        raise WarehouseUrlError(url.split("://")[0] + "://..." if "://" in url else "no scheme") from None
+        scheme, found, _ = url.partition("://")
+        raise WarehouseUrlError(f"{scheme}://..." if found else "no scheme") from None
     if parsed.drivername not in _POSTGRES or not parsed.database:
         raise WarehouseUrlError(parsed.render_as_string())
     return parsed.set(drivername="postgresql+psycopg")
