@@ -49,7 +49,7 @@ _SETTINGS = {
 
 @dataclass
 class Postgres:
-    """One embedded server: its data folder, its port, its password; started and stopped by `start`, `stop`."""
+    """One embedded server: its data folder, its port and its password."""
 
     folder: Path
     port: int
