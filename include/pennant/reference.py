@@ -28,11 +28,10 @@ class Reference:
         Raises:
             ValueError: `uri` or `sha256` is missing or is not text.
         """
-        uri, sha256 = value.get("uri"), value.get("sha256")
-        if not isinstance(uri, str) or not isinstance(sha256, str):
-            found = sorted(value)
-            raise ValueError(f"a reference needs the texts 'uri' and 'sha256'; found the fields {found}")
-        return cls(uri=uri, sha256=sha256)
+        match value:
+            case {"uri": str(uri), "sha256": str(sha256)}:
+                return cls(uri=uri, sha256=sha256)
+        raise ValueError(f"a reference needs the texts 'uri' and 'sha256'; found the fields {sorted(value)}")
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,8 @@ class Window:
             ValueError: `key` is not of the form that `key` gives.
         """
         try:
-            start, as_of = (
-                datetime.strptime(part, _KEY_FORMAT).replace(tzinfo=UTC) for part in key.split("_")
-            )
+            parts = [datetime.strptime(part, _KEY_FORMAT).replace(tzinfo=UTC) for part in key.split("_")]
+            start, as_of = parts
         except ValueError as error:
             raise ValueError(
                 f"window key: found {key!r}; allowed is e.g. 20240301T000000Z_20240401T000000Z"
