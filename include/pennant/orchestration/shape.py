@@ -1,0 +1,81 @@
+"""The common shape of the generated Dags: documentation, tags, typed parameters, dates."""
+
+from datetime import datetime
+from typing import Any
+
+from airflow.sdk import DAG, Param
+
+from pennant.declaration.model import UseCase
+from pennant.orchestration.names import dag_id
+from pennant.settings import Settings
+
+_MOMENT = {"type": ["null", "string"], "format": "date-time"}
+
+
+def moment_params() -> dict[str, Param]:
+    """The two parameters by which a run can be told its window instead of taking its interval."""
+    return {
+        "as_of": Param(
+            None,
+            title="As of (UTC)",
+            description="The moment the run is about. Empty: the end of the run's data interval.",
+            **_MOMENT,
+        ),
+        "window_start": Param(
+            None,
+            title="Window start (UTC)",
+            description="Where the run's window begins. Empty: the schedule's tick before `as_of`.",
+            **_MOMENT,
+        ),
+    }
+
+
+def use_case_dag(
+    use_case: UseCase,
+    settings: Settings,
+    part: str,
+    *,
+    schedule: Any,
+    doc: str,
+    params: dict[str, Param] | None = None,
+    max_active_runs: int = 1,
+) -> DAG:
+    """Open one Dag of a use case, with what all of them share.
+
+    Under `settings.replay` every schedule ends at the declared `replay.until`, so that a
+    simulated clock is the only one that starts runs.
+    """
+    return DAG(
+        dag_id=dag_id(use_case.name, part),
+        schedule=schedule,
+        start_date=use_case.schedules.start,
+        end_date=end_date(use_case, settings),
+        catchup=False,
+        max_active_runs=max_active_runs,
+        params={**moment_params(), **(params or {})},
+        tags=sorted({"pennant", use_case.name, part, *use_case.tags}),
+        description=doc.strip().splitlines()[0],
+        doc_md=documentation(use_case, part, doc),
+        default_args={"owner": use_case.owner.team},
+        render_template_as_native_obj=False,
+    )
+
+
+def end_date(use_case: UseCase, settings: Settings) -> datetime | None:
+    return use_case.replay.until if settings.replay else None
+
+
+def documentation(use_case: UseCase, part: str, doc: str) -> str:
+    """The Dag's page in the Airflow UI: what it does, for whom, and where its neighbours are."""
+    others = ("ingest", "train", "release", "score", "watch", "backtest")
+    links = " · ".join(
+        f"**{each}**" if each == part else f"[{each}](/dags/{dag_id(use_case.name, each)})" for each in others
+    )
+    return (
+        f"## {use_case.title}: {part}\n\n{doc.strip()}\n\n"
+        f"{use_case.description.strip()}\n\n"
+        f"Owner: {use_case.owner.team} ({use_case.owner.email}), Slack {use_case.owner.slack_channel}.\n\n"
+        f"{links}\n\n"
+        "Trigger it with `as_of` and `window_start` to run it for another moment; "
+        "a backfill does the same for many."
+    )

@@ -1,0 +1,137 @@
+"""The bodies of the training Dag's tasks: they call the rooms and pass references on."""
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from pennant.orchestration import clock
+from pennant.orchestration.channels import open_channels
+from pennant.orchestration.workplace import Workplace, workplace
+from pennant.reference import Reference
+
+_SUMMARY_LIMIT = 1500
+
+
+def resolve(name: str, context: dict[str, Any]) -> dict[str, Any]:
+    """The run's moment: the parameter, else the pending retrain request's, else the interval's end.
+
+    Raises:
+        AirflowSkipException: an asset event woke the run and no request is pending (it was coalesced
+            with one that is already served).
+    """
+    from pennant.watch.healing import pending_retrains
+
+    place = workplace(name)
+    waiting = pending_retrains(place.warehouse, name)
+    woken = str(context["dag_run"].run_type) == "asset_triggered"
+    if woken and not waiting:
+        raise AirflowSkipException("No retrain is pending: another run has served the request.")
+    if woken and not context["params"].get("as_of"):
+        as_of = max(each.as_of for each in waiting)
+    else:
+        as_of = clock.window(context, place.use_case.schedules.train).as_of
+    return {
+        "as_of": as_of.isoformat(),
+        "requests": [each.id for each in waiting if each.as_of <= as_of],
+        "overrides": context["params"].get("overrides"),
+    }
+
+
+def snapshot(name: str, moment: dict[str, Any]) -> dict[str, Any]:
+    """Take the snapshot and lay out the search."""
+    from pennant.features.snapshot import build_snapshot
+    from pennant.training.search import prepare
+
+    place = workplace(name)
+    taken = build_snapshot(
+        place.use_case, place.lake, place.settings, datetime.fromisoformat(moment["as_of"])
+    )
+    plan = prepare(place.use_case, taken, place.lake, _storage(place), moment["overrides"])
+    return {"snapshot": taken.to_json(), "study": plan.study, "shards": plan.shards, **moment}
+
+
+def search(name: str, plan: dict[str, Any], shard: int) -> dict[str, Any]:
+    from pennant.training.search import run_shard
+
+    place = workplace(name)
+    taken = Reference.from_json(plan["snapshot"])
+    return run_shard(place.use_case, taken, place.lake, _storage(place), plan["study"], shard)
+
+
+def fit(name: str, plan: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """Fit, sign and register. The same inputs give the same bundle, and the same bundle one version."""
+    from pennant.training.fit import fit as fit_bundle
+
+    place = workplace(name)
+    taken = Reference.from_json(plan["snapshot"])
+    with tempfile.TemporaryDirectory(prefix="pennant-bundle-") as folder:
+        bundle = fit_bundle(
+            place.use_case,
+            taken,
+            place.lake,
+            _storage(place),
+            plan["study"],
+            Path(folder) / "bundle",
+            place.settings,
+            params["author"],
+            plan["overrides"],
+        )
+        tags = {"as_of": plan["as_of"], "snapshot": taken.sha256, "author": params["author"]}
+        version = place.models.register(bundle.folder, name, bundle.metrics, tags, taken.sha256)
+    return {"version": version.version, "bundle_sha256": version.bundle_sha256}
+
+
+def judge(name: str, plan: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]:
+    from pennant.gate.evidence import evaluate
+
+    place = workplace(name)
+    evidence = evaluate(
+        place.use_case,
+        Reference.from_json(plan["snapshot"]),
+        place.models.version(name, fitted["version"]),
+        place.models.alias(name, "champion"),
+        place.lake,
+        place.models,
+        place.settings,
+        place.warehouse,
+    )
+    return {
+        "version": fitted["version"],
+        "outcome": evidence.verdict.outcome,
+        "evidence": evidence.reference.to_json(),
+        "summary": evidence.summary()[:_SUMMARY_LIMIT],
+    }
+
+
+def conclude(
+    name: str,
+    moment: dict[str, Any],
+    judged: dict[str, Any],
+    answer: dict[str, Any] | None,
+    params: dict[str, Any],
+) -> dict[str, Any]:
+    """Write the verdict down; on promote, name the challenger and ask for its release."""
+    from pennant.gate.conclusion import conclude as close
+    from pennant.watch.healing import complete
+
+    place = workplace(name)
+    concluded = close(
+        place.use_case,
+        judged,
+        answer,
+        params["author"],
+        datetime.fromisoformat(moment["as_of"]),
+        place.models,
+        place.warehouse,
+        open_channels(place.use_case),
+    )
+    for request in moment["requests"]:
+        complete(place.warehouse, request, concluded.to_json())
+    return concluded.to_json()
+
+
+def _storage(place: Workplace) -> str:
+    return str(place.warehouse.url.render_as_string(hide_password=False))
