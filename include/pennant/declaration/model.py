@@ -4,11 +4,27 @@ Numbers carry their unit in their name. There is no default where a default woul
 that belongs to the team: no gate policy, no baseline, no owner, no label delay, no declaration.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+
+def _not_a_number(value: object) -> object:
+    """Refuse 1999 where a moment belongs: it would be read as seconds since 1970."""
+    if isinstance(value, str | datetime):
+        return value
+    raise PydanticCustomError("moment", "not a moment")
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+Text = Annotated[str, Field(min_length=1)]
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_not_a_number), AfterValidator(_utc)]
+"""A moment with its time zone, kept in UTC."""
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Hours = Annotated[float, Field(ge=0, le=24 * 3660)]
@@ -16,15 +32,16 @@ Cron = Annotated[str, Field(pattern=r"^\S+ \S+ \S+ \S+ \S+$")]
 
 
 class Part(BaseModel):
-    """Base of every part: frozen, and an unknown field is an error."""
+    """Base of every part: frozen; an unknown field, a number in quotes, NaN and infinity are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Owner(Part):
-    team: str
-    email: str
-    slack_channel: str
+    team: Text
+    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+    slack_channel: Annotated[str, Field(pattern=r"^(#[a-z0-9_-]{1,80}|[CDG][A-Z0-9]{8,})$")]
+    """A channel such as `#nfl-games`, or its Slack id."""
 
 
 class KnownAt(Part):
@@ -42,7 +59,7 @@ class KnownAt(Part):
 class ColumnGroup(Part):
     """Columns of one row that become known together."""
 
-    columns: dict[str, Literal["str", "int", "float", "bool", "datetime"]]
+    columns: Annotated[dict[Text, Literal["str", "int", "float", "bool", "datetime"]], Field(min_length=1)]
     known_at: KnownAt
 
 
@@ -53,10 +70,10 @@ class EventTime(Part):
     stands in where the time is empty.
     """
 
-    columns: Annotated[list[str], Field(min_length=1, max_length=2)]
-    format: str
-    time_zone: str
-    default_time: str | None = None
+    columns: Annotated[list[Text], Field(min_length=1, max_length=2)]
+    format: Text
+    time_zone: Text
+    default_time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
 
 
 class Source(Part):
@@ -69,9 +86,9 @@ class Source(Part):
     kind: Literal["csv", "simulation"]
     url: str | None = None
     path: str | None = None
-    key: Annotated[list[str], Field(min_length=1)]
+    key: Annotated[list[Text], Field(min_length=1)]
     event_time: EventTime
-    groups: dict[Name, ColumnGroup]
+    groups: Annotated[dict[Name, ColumnGroup], Field(min_length=1)]
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 4
     ahead_days: Annotated[int, Field(ge=0, le=400)]
@@ -103,7 +120,7 @@ class Spine(Part):
 
     source: Name
     group: Name
-    entity: str
+    entity: Text
     """Column that names the predicted entity, for example the game."""
     lead_hours: Hours
     """Features are taken this long before the event."""
@@ -112,7 +129,7 @@ class Spine(Part):
 class Label(Part):
     source: Name
     group: Name
-    expression: str
+    expression: Text
     """Column of the label, or `a > b` between two columns of the group, giving 1.0 or 0.0."""
     drop_when: str | None = None
     """`a == b` between two columns: rows left out of training and settled as void (a tie)."""
@@ -123,7 +140,7 @@ class Label(Part):
 class Feature(Part):
     """One column that `features.py` gives, as the serving contract states it."""
 
-    unit: str
+    unit: Text
     low: float
     high: float
     missing: Literal["allow", "refuse"]
@@ -161,7 +178,7 @@ class Search(Part):
 
 
 class Training(Part):
-    members: dict[Name, Member]
+    members: Annotated[dict[Name, Member], Field(min_length=1)]
     search: Search
     calibration: Literal["platt", "isotonic", "none"]
     interval_coverage: Share
@@ -185,7 +202,7 @@ class Baseline(Part):
 
 
 class Slice(Part):
-    column: str
+    column: Text
     equals: float | str | None = None
     below: float | None = None
     at_least: float | None = None
@@ -258,26 +275,30 @@ class Schedules(Part):
 
     ingest: Cron
     ingest_history: Cron
-    history_until: datetime
+    history_until: Moment
     score: Cron
     watch: Cron
     train: Cron
-    start: datetime
+    start: Moment
     """Earliest moment that a backfill can reach."""
 
 
 class Replay(Part):
-    """The span the demo drives with its simulated clock: a backfill up to
-    `schedules.history_until`, then step by step until `until`."""
+    """The span that the demo drives with its simulated clock.
 
-    history_from: datetime
-    until: datetime
+    A backfill up to `live_from`, then step by step until `until`.
+    """
+
+    history_from: Moment
+    live_from: Moment
+    """End of the backfill; the first champion is trained as of here."""
+    until: Moment
 
 
 class Market(Part):
     """Columns of `features.py` with the market's probability, for use cases that bet."""
 
-    probability_column: str
+    probability_column: Text
     max_stake_share: Share
     min_edge: Annotated[float, Field(ge=0)]
 
@@ -286,15 +307,15 @@ class UseCase(Part):
     """One use case, whole. Built by `pennant.declaration.loader.load`."""
 
     name: Name
-    title: str
-    description: str
+    title: Text
+    description: Text
     owner: Owner
     task: Literal["binary"]
-    sources: dict[Name, Source]
+    sources: Annotated[dict[Name, Source], Field(min_length=1)]
     validation: Validation
     spine: Spine
     label: Label
-    features: dict[Name, Feature]
+    features: Annotated[dict[Name, Feature], Field(min_length=1)]
     split: Split
     training: Training
     baselines: Annotated[dict[Name, Baseline], Field(min_length=1)]

@@ -1,0 +1,172 @@
+"""Cross-field checks of features, split, training, baselines and gate."""
+
+from collections.abc import Iterator
+
+from pennant.declaration.checks_data import unknown
+from pennant.declaration.document import Document
+from pennant.declaration.model import Member, Range, Slice, UseCase
+from pennant.declaration.problems import Field, Problem
+
+Problems = Iterator[Problem]
+
+PARAMETERS: dict[str, frozenset[str]] = {
+    "xgboost": frozenset(
+        {
+            "colsample_bylevel",
+            "colsample_bynode",
+            "colsample_bytree",
+            "gamma",
+            "learning_rate",
+            "max_bin",
+            "max_delta_step",
+            "max_depth",
+            "max_leaves",
+            "min_child_weight",
+            "n_estimators",
+            "reg_alpha",
+            "reg_lambda",
+            "subsample",
+        }
+    ),
+    "logistic": frozenset({"c"}),
+}
+"""Hyper-parameters that a member of each kind takes."""
+
+
+def check_features(use_case: UseCase, document: Document) -> Problems:
+    for name, feature in use_case.features.items():
+        if feature.low >= feature.high:
+            allowed = f"more than low ({feature.low:g})"
+            yield document.problem(("features", name, "high"), "the range is empty", allowed=allowed)
+
+
+def check_split(use_case: UseCase, document: Document) -> Problems:
+    split, delay = use_case.split, use_case.label.delay_hours
+    if split.fresh_days >= split.history_days:
+        message = "the fresh rows take the whole history: none would be left to train on"
+        allowed = f"less than history_days ({split.history_days})"
+        yield document.problem(("split", "fresh_days"), message, allowed=allowed)
+    if split.embargo_hours < delay:
+        message = "a training row's label would still be unknown when the next fold begins"
+        yield document.problem(
+            ("split", "embargo_hours"), message, allowed=f"at least label.delay_hours ({delay:g})"
+        )
+
+
+def check_training(use_case: UseCase, document: Document) -> Problems:
+    search, path = use_case.training.search, ("training", "search", "workers")
+    if search.workers > search.trials:
+        message = "more workers than trials to share"
+        yield document.problem(path, message, allowed=f"at most trials ({search.trials})")
+    for name, member in use_case.training.members.items():
+        yield from _member(member, ("training", "members", name), document)
+
+
+def _member(member: Member, path: Field, document: Document) -> Problems:
+    known = sorted(PARAMETERS[member.kind])
+    for part, names in (("search", list(member.search)), ("fixed", list(member.fixed))):
+        for name in names:
+            if name not in known:
+                yield unknown(document, (*path, part, name), f"parameter of {member.kind}", name, known)
+    for name in set(member.search) & set(member.fixed):
+        message = "the parameter is searched and fixed at once"
+        yield document.problem((*path, "fixed", name), message, allowed="search or fixed, not both")
+    for name, span in member.search.items():
+        yield from _span(span, (*path, "search", name), document)
+
+
+def _span(span: Range, path: Field, document: Document) -> Problems:
+    if span.low >= span.high:
+        allowed = f"more than low ({span.low:g})"
+        yield document.problem((*path, "high"), "the range is empty", allowed=allowed)
+    if span.log and span.low <= 0:
+        yield document.problem((*path, "low"), "a logarithmic range starts above zero", allowed="more than 0")
+    for end in ("low", "high"):
+        if span.kind == "int" and not float(getattr(span, end)).is_integer():
+            yield document.problem((*path, end), "a range of whole numbers", allowed="a whole number")
+
+
+def check_baselines(use_case: UseCase, document: Document) -> Problems:
+    for name, baseline in use_case.baselines.items():
+        path = ("baselines", name)
+        if baseline.kind == "column" and baseline.column is None:
+            message = "a baseline of kind column needs the name of its column"
+            yield document.problem(
+                (*path, "column"), message, found="nothing", allowed="a column of features.py"
+            )
+        if baseline.kind == "base_rate" and baseline.column is not None:
+            message = "base_rate is the mean label and reads no column"
+            yield document.problem((*path, "column"), message, allowed="no column, or kind: column")
+    if not any(each.required for each in use_case.baselines.values()):
+        message = "no baseline is required: the first champion would have nothing to beat"
+        yield document.problem(
+            ("baselines",), message, found="required: false in all", allowed="one required"
+        )
+
+
+def check_market(use_case: UseCase, document: Document) -> Problems:
+    if use_case.market is None:
+        return
+    columns = [each.column for each in use_case.baselines.values() if each.column is not None]
+    name = use_case.market.probability_column
+    if name not in columns:
+        yield unknown(document, ("market", "probability_column"), "column of a baseline", name, columns)
+
+
+def check_gate(use_case: UseCase, document: Document) -> Problems:
+    gate = use_case.gate
+    if gate.alpha >= 0.5:
+        message = "an interval this narrow would promote on a coin toss"
+        yield document.problem(("gate", "alpha"), message, allowed="less than 0.5")
+    if gate.policy == "non_inferiority" and gate.margin == 0:
+        message = "non-inferiority needs to say how much worse still counts as equal"
+        yield document.problem(("gate", "margin"), message, allowed="more than 0")
+    for name, part in gate.slices.items():
+        yield from _slice(part, ("gate", "slices", name), use_case, document)
+
+
+def _slice(part: Slice, path: Field, use_case: UseCase, document: Document) -> Problems:
+    if part.column not in use_case.features:
+        yield unknown(document, (*path, "column"), "feature", part.column, list(use_case.features))
+    band = part.below is not None or part.at_least is not None
+    if band == (part.equals is not None):
+        found = "equals and a band" if band else "no condition"
+        message = "a slice is one value or one band"
+        yield document.problem(path, message, found=found, allowed="equals; or at_least, below, or both")
+    if isinstance(part.equals, str):
+        yield document.problem((*path, "equals"), "features are numbers", allowed="a number, without quotes")
+    if part.below is not None and part.at_least is not None and part.at_least >= part.below:
+        yield document.problem(
+            (*path, "below"), "the band is empty", allowed=f"more than at_least ({part.at_least:g})"
+        )
+
+
+def check_approval(use_case: UseCase, document: Document) -> Problems:
+    gate, path = use_case.gate, ("gate", "approvers")
+    if gate.approval == "none":
+        if gate.approvers:
+            message = "nobody is asked when approval is none"
+            yield document.problem(path, message, allowed="no approvers, or approval: person")
+        return
+    if not gate.approvers:
+        message = "a person has to be asked and none is named"
+        yield document.problem(path, message, found="none", allowed="user names that may approve")
+    for number, name in enumerate(gate.approvers):
+        if not name.strip() or name in gate.approvers[:number]:
+            yield document.problem(
+                (*path, number), "each approver is named once", allowed="another user name"
+            )
+    if gate.approvers and set(gate.approvers) == {use_case.owner.email}:
+        message = "the owner alone could never approve a model of their own"
+        yield document.problem(path, message, found=use_case.owner.email, allowed="at least one other person")
+
+
+CHECKS = (
+    check_features,
+    check_split,
+    check_training,
+    check_baselines,
+    check_market,
+    check_gate,
+    check_approval,
+)

@@ -1,0 +1,95 @@
+"""From a folder to a frozen `UseCase`, or to an error that names every wrong field and its line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pennant.declaration import refusal
+from pennant.declaration.checks import check
+from pennant.declaration.document import Document, read
+from pennant.declaration.model import UseCase
+from pennant.declaration.problems import DeclarationError, Problem, nearest
+
+FILE = "use_case.yaml"
+CODE = "features.py"
+
+
+def load(path: Path) -> UseCase:
+    """Load one use case.
+
+    Args:
+        path: its folder, or the `use_case.yaml` in it.
+
+    Raises:
+        DeclarationError: anything is wrong; all problems of the file are in it.
+    """
+    file = path if path.suffix in {".yaml", ".yml"} else path / FILE
+    document = read(file)
+    use_case = validated(document)
+    problems = [*_folder(document, file.parent, use_case), *check(use_case, document)]
+    if problems:
+        raise DeclarationError(problems)
+    return use_case
+
+
+def load_all(folder: Path) -> list[UseCase | DeclarationError]:
+    """Load every use case below `folder`, by name; one that is broken hides no other.
+
+    Returns:
+        A use case, or the error of one that does not load, per sub-folder.
+
+    Raises:
+        DeclarationError: `folder` is no folder.
+    """
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        message = "the folder of use cases is missing; set PENNANT_USE_CASES"
+        raise DeclarationError([Problem(folder, 1, 1, "", found, "a folder", None, message)])
+    loaded: list[UseCase | DeclarationError] = []
+    for each in sorted(folders(folder)):
+        try:
+            loaded.append(load(each))
+        except DeclarationError as error:
+            loaded.append(error)
+    return loaded
+
+
+def folders(folder: Path) -> Iterator[Path]:
+    """Sub-folders that stand for a use case: all but hidden ones and those that start with `_`."""
+    return (each for each in folder.iterdir() if each.is_dir() and each.name[0] not in "._")
+
+
+def validated(document: Document) -> UseCase:
+    """Check a document against the model, field by field; not what one field asks of another.
+
+    Raises:
+        DeclarationError: a field is missing, unknown, repeated, or of a wrong type or range.
+    """
+    try:
+        use_case = UseCase.model_validate(document.data)
+    except ValidationError as error:
+        problems = [refusal.explain(document, each) for each in error.errors(include_url=False)]
+        raise DeclarationError([*document.problems, *problems]) from None
+    if document.problems:
+        raise DeclarationError(document.problems)
+    return use_case
+
+
+def _folder(document: Document, folder: Path, use_case: UseCase) -> Iterator[Problem]:
+    name = folder.resolve().name
+    if name != use_case.name:
+        yield document.problem(
+            ("name",), "the name is that of its folder", allowed=name, near=nearest(use_case.name, [name])
+        )
+    if not (folder / CODE).is_file():
+        yield Problem(
+            folder / CODE,
+            1,
+            1,
+            "",
+            "no file",
+            f"a file {CODE} with features() and baselines()",
+            None,
+            "the code of the features is missing",
+        )
