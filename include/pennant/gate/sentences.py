@@ -1,0 +1,128 @@
+"""The gate's findings as sentences, each with its numbers in it."""
+
+from pennant.declaration.model import Gate
+from pennant.gate.calibration import Calibration
+from pennant.gate.outcome import Comparison, Number, Outcome, Reason, SliceResult
+
+METRIC_NAMES = {"log_loss": "log loss", "brier": "Brier score"}
+METRIC_UNITS = {"log_loss": "nats per row", "brier": "squared error per row"}
+
+
+def champion_reason(found: Comparison, policy: Gate) -> Reason:
+    """What the comparison with the champion argues for, by the declared policy."""
+    if not found.enough:
+        return _compared("champion_not_comparable", "hold", found, "too few rows or days to decide")
+    if found.passed:
+        how = (
+            "better"
+            if policy.policy == "superiority"
+            else f"not worse by {policy.margin:g} or more, and better on average"
+        )
+        code = "beats_champion" if policy.policy == "superiority" else "not_inferior_to_champion"
+        return _compared(code, "promote", found, how)
+    if found.high is not None and found.high < 0:
+        return _compared("worse_than_champion", "hold", found, "the challenger is worse")
+    return _compared("not_better_than_champion", "hold", found, "not proven; ties hold")
+
+
+def baseline_reason(found: Comparison) -> Reason:
+    """What the comparison with a baseline argues for; one that is not required only informs."""
+    if not found.required:
+        return _compared("baseline_shown", "promote", found, "shown, not required")
+    if not found.enough:
+        return _compared("baseline_not_comparable", "hold", found, "too few rows or days to decide")
+    if found.passed:
+        return _compared("beats_baseline", "promote", found, "better")
+    return _compared("baseline_not_beaten", "hold", found, "not proven")
+
+
+def calibration_reason(found: Calibration, limit: float) -> Reason:
+    """Hold when probabilities are further from shares than declared."""
+    passed = found.error <= limit
+    text = (
+        f"Calibration error {found.error:.3f} in {len(found.bins)} bins, limit {limit:g} "
+        f"(a perfectly calibrated model would show about {found.chance:.3f} on so few rows)."
+    )
+    numbers: dict[str, Number] = {
+        "error": found.error,
+        "limit": limit,
+        "chance": found.chance,
+        "bins": len(found.bins),
+    }
+    return Reason(
+        "calibrated" if passed else "badly_calibrated", "promote" if passed else "hold", text, numbers
+    )
+
+
+def slice_reason(found: SliceResult, min_rows: int) -> Reason:
+    """Hold when a slice got worse by more than declared; small slices only inform."""
+    numbers: dict[str, Number] = {
+        "slice": found.name,
+        "n": found.n,
+        "increase": found.increase,
+        "limit": found.limit,
+    }
+    if not found.judged or found.increase is None:
+        text = f"Slice {found.name}: {found.n} comparable rows; fewer than {min_rows} are shown, not judged."
+        return Reason("slice_shown", "promote", text, numbers)
+    text = (
+        f"Slice {found.name} ({found.n} rows): loss {found.increase:+.4f} against {found.reference}"
+        f"{_span(found.low, found.high)}, limit +{found.limit:g}."
+    )
+    return Reason(
+        "slice_kept" if found.passed else "slice_worse", "promote" if found.passed else "hold", text, numbers
+    )
+
+
+def few_rows_reason(rows: int, days: int, min_rows: int, min_days: int) -> Reason:
+    """Hold: the fresh rows cannot decide."""
+    text = f"{rows} fresh rows on {days} days; the gate needs {min_rows} rows on {min_days} days."
+    numbers = {"rows": rows, "min_rows": min_rows, "days": days, "min_days": min_days}
+    return Reason("too_few_rows", "hold", text, numbers)
+
+
+def unscorable_champion(name: str, why: str, cause: str) -> Reason:
+    """Hold: nothing to compare with, and something is wrong with what is served."""
+    text = f"{name} could not be scored: {why}. A person has to look at it."
+    return Reason("champion_unscorable", "hold", text, {"cause": cause})
+
+
+def same_bundle(sha256: str) -> Reason:
+    """Hold: a model cannot beat itself."""
+    text = f"The challenger is the champion: both are bundle {sha256[:12]}."
+    return Reason("challenger_is_champion", "hold", text, {"bundle_sha256": sha256})
+
+
+def nothing_to_beat() -> Reason:
+    """Hold: without champion and required baseline no one could lose."""
+    text = "There is no champion and no required baseline: nothing to beat, so nothing to promote."
+    return Reason("nothing_to_beat", "hold", text, {})
+
+
+def _compared(code: str, argues_for: Outcome, found: Comparison, verdict: str) -> Reason:
+    figure = "lower bound" if found.rule == "lower_bound" else "mean"
+    text = (
+        f"Challenger {METRIC_NAMES[found.metric]} {found.challenger_loss:.4f} vs {found.name} "
+        f"{found.other_loss:.4f}: gain {found.mean:+.4f}{_span(found.low, found.high)} on {found.n} rows, "
+        f"{found.days} days"
+    )
+    text += f" ({found.left_out} rows without it left out)" if found.left_out else ""
+    text += (
+        f"; {figure} must be above {found.needs_above:g}: {verdict}." if found.required else f": {verdict}."
+    )
+    numbers: dict[str, Number] = {
+        "challenger_loss": found.challenger_loss,
+        "other_loss": found.other_loss,
+        "gain": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "needs_above": found.needs_above,
+        "n": found.n,
+        "days": found.days,
+        "left_out": found.left_out,
+    }
+    return Reason(code, argues_for, text, {"other": found.name, **numbers})
+
+
+def _span(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" [{low:+.4f}, {high:+.4f}]"

@@ -1,0 +1,275 @@
+"""The judge: a pure function from score tables and a policy to promote, hold or refuse.
+
+`superiority`: the lower one-sided 1 - alpha bound of (champion's loss - challenger's loss) must be
+above the margin. `non_inferiority`: the upper one-sided 1 - alpha bound of (challenger's loss -
+champion's loss) must be under the margin, and the point estimate must favour the challenger, since
+ties hold. All conditions must hold at once, so no correction for several tests is due (Berger 1982,
+"Multiparameter hypothesis testing and acceptance sampling", Technometrics 24).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pennant.declaration.model import Gate
+from pennant.gate.calibration import calibration
+from pennant.gate.interval import MeanInterval, area_under_curve, base_rate_loss, clustered_mean, losses
+from pennant.gate.outcome import Comparison, Outcome, Reason, Rule, SliceResult, Verdict
+from pennant.gate.refusals import (
+    baseline_faults,
+    challenger_faults,
+    champion_faults,
+    impossible_predictions,
+    leak,
+    seen_by_champion,
+)
+from pennant.gate.sentences import (
+    baseline_reason,
+    calibration_reason,
+    champion_reason,
+    few_rows_reason,
+    nothing_to_beat,
+    same_bundle,
+    slice_reason,
+    unscorable_champion,
+)
+from pennant.gate.tables import Floats, ScoreTable, Unscorable, rows_of
+
+__all__ = ["Comparison", "Reason", "ScoreTable", "SliceResult", "Unscorable", "Verdict", "judge"]
+
+MIN_DAYS = 5
+"""An interval from fewer days than this is too wide to decide, and its assumptions too bold."""
+MIN_SLICE_ROWS = 30
+"""Slices with fewer rows are reported and not judged."""
+TIE = 1e-9
+"""Gains up to this are rounding, not skill."""
+
+Mask = NDArray[np.bool_]
+
+
+def judge(
+    challenger: ScoreTable | Unscorable,
+    champion: ScoreTable | Unscorable | None,
+    baselines: Mapping[str, ScoreTable],
+    policy: Gate,
+    required_baselines: Sequence[str],
+    slices: Mapping[str, Mask],
+) -> Verdict:
+    """Decide on the challenger. Nothing has a default: no policy, no verdict.
+
+    Args:
+        challenger: its scores of the fresh rows, n rows.
+        champion: the champion's scores of the same rows; None when there is no champion yet.
+        baselines: forecasts that need no model, by name, each for all or some of those rows.
+        policy: the declared gate.
+        required_baselines: names in `baselines` that a first champion must beat by its interval,
+            and a later challenger by its mean.
+        slices: for each slice of the policy, an (n,) mask of the challenger's rows, in its order.
+
+    Raises:
+        TypeError: the policy is not a declared gate.
+        ValueError: a mask is missing, unknown or has another length than the challenger.
+    """
+    if not isinstance(policy, Gate):
+        raise TypeError(f"the gate has no default policy: found {policy!r}, allowed is a declared Gate")
+    faults = challenger_faults(challenger)
+    if isinstance(challenger, Unscorable) or faults:
+        return Verdict("refuse", tuple(faults), policy.metric, policy.alpha)
+    _check_masks(challenger, policy, slices)
+    order = challenger.canonical_order()
+    fresh, masks = challenger.take(order), {name: mask[order] for name, mask in slices.items()}
+    others = {name: table.take(table.canonical_order()) for name, table in baselines.items()}
+    faults = baseline_faults(others, required_baselines, fresh)
+    if isinstance(champion, ScoreTable):
+        faults += champion_faults(champion, fresh)
+        champion = champion.take(champion.canonical_order())
+    if faults:
+        return Verdict("refuse", tuple(faults), policy.metric, policy.alpha, len(fresh))
+    return _Case(fresh, champion, others, policy, tuple(required_baselines), masks).verdict()
+
+
+def _check_masks(challenger: ScoreTable, policy: Gate, slices: Mapping[str, Mask]) -> None:
+    if set(slices) != set(policy.slices):
+        raise ValueError(f"masks for slices {sorted(slices)}; the policy declares {sorted(policy.slices)}")
+    wrong = sorted(name for name, mask in slices.items() if mask.shape != (len(challenger),))
+    if wrong:
+        raise ValueError(f"masks of {wrong} do not have one value for each of {len(challenger)} rows")
+
+
+class _Case:
+    """One judgement over checked tables in canonical order."""
+
+    def __init__(
+        self,
+        fresh: ScoreTable,
+        champion: ScoreTable | Unscorable | None,
+        baselines: Mapping[str, ScoreTable],
+        policy: Gate,
+        required: tuple[str, ...],
+        masks: Mapping[str, Mask],
+    ) -> None:
+        self.fresh, self.champion, self.baselines = fresh, champion, baselines
+        self.policy, self.required, self.masks = policy, required, masks
+        self.loss = losses(policy.metric, fresh.label, fresh.prediction)
+
+    def verdict(self) -> Verdict:
+        if not len(self.fresh):
+            reason = few_rows_reason(0, 0, self.policy.min_rows, MIN_DAYS)
+            return Verdict("hold", (reason,), self.policy.metric, self.policy.alpha)
+        mean = clustered_mean(self.loss, self.fresh.days(), self.policy.alpha)
+        reasons: list[Reason] = []
+        if mean.rows < self.policy.min_rows or mean.days < MIN_DAYS:
+            reasons.append(few_rows_reason(mean.rows, mean.days, self.policy.min_rows, MIN_DAYS))
+        else:
+            reasons += leak(self.policy.metric, self.fresh, mean.mean)
+        comparisons = self._comparisons(reasons)
+        measured = calibration(self.fresh.label, self.fresh.prediction)
+        reasons.append(calibration_reason(measured, self.policy.max_calibration_error))
+        results = [self._slice(name) for name in sorted(self.masks)]
+        reasons += [slice_reason(each, MIN_SLICE_ROWS) for each in results]
+        return Verdict(
+            outcome=_strongest(reasons),
+            reasons=tuple(reasons),
+            metric=self.policy.metric,
+            alpha=self.policy.alpha,
+            n=mean.rows,
+            days=mean.days,
+            challenger_loss=mean.mean,
+            challenger_low=mean.low,
+            challenger_high=mean.high,
+            base_rate_loss=base_rate_loss(self.policy.metric, self.fresh.label),
+            auc=area_under_curve(self.fresh.label, self.fresh.prediction),
+            comparisons=tuple(comparisons),
+            slices=tuple(results),
+            calibration=measured,
+        )
+
+    def _comparisons(self, reasons: list[Reason]) -> list[Comparison]:
+        """Compare with champion and baselines; appends what each comparison argues for."""
+        found: list[Comparison] = []
+        rival = self._rival(reasons)
+        if rival is not None:
+            found.append(self._against(rival, "champion", required=True))
+            reasons.append(champion_reason(found[0], self.policy))
+            reasons += seen_by_champion(rival)
+        for name in sorted(self.baselines):
+            each = self._against(self.baselines[name], "baseline", required=name in self.required)
+            reasons.append(baseline_reason(each))
+            found.append(each)
+        if self.champion is None and not self.required:
+            reasons.append(nothing_to_beat())
+        return found
+
+    def _rival(self, reasons: list[Reason]) -> ScoreTable | None:
+        """The champion if it can be compared with; appends why it cannot, or that it is the same."""
+        rival = self.champion
+        if isinstance(rival, Unscorable):
+            reasons.append(unscorable_champion(rival.name, rival.why, rival.code))
+            return None
+        if rival is None:
+            return None
+        bad = impossible_predictions(rival)
+        if bad:
+            why = f"{bad} of {len(rival)} predictions are NaN, infinite or outside [0, 1]"
+            reasons.append(unscorable_champion(rival.name, why, "impossible_predictions"))
+            return None
+        if rival.bundle_sha256 and rival.bundle_sha256 == self.fresh.bundle_sha256:
+            reasons.append(same_bundle(rival.bundle_sha256))
+        return rival
+
+    def _against(
+        self, other: ScoreTable, kind: Literal["champion", "baseline"], *, required: bool
+    ) -> Comparison:
+        rows = rows_of(other, self.fresh)
+        if rows is None:
+            raise ValueError(f"{other.name} has rows that {self.fresh.name} has not")
+        theirs = losses(self.policy.metric, other.label, other.prediction)
+        rule, needs = self._rule(kind)
+        empty = MeanInterval(0.0, None, None, 0, 0, 0.0)
+        gain = (
+            clustered_mean(theirs - self.loss[rows], self.fresh.days()[rows], self.policy.alpha)
+            if len(rows)
+            else empty
+        )
+        enough = gain.rows >= self.policy.min_rows and gain.days >= MIN_DAYS
+        bound = gain.mean if rule == "mean" else gain.low
+        passed = enough and bound is not None and bound > needs + TIE and gain.mean > TIE
+        return Comparison(
+            name=other.name,
+            kind=kind,
+            required=required,
+            metric=self.policy.metric,
+            n=gain.rows,
+            days=gain.days,
+            left_out=len(self.fresh) - gain.rows,
+            challenger_loss=_mean(self.loss[rows]),
+            other_loss=_mean(theirs),
+            mean=gain.mean,
+            low=gain.low,
+            high=gain.high,
+            rule=rule,
+            needs_above=needs,
+            enough=enough,
+            passed=passed,
+        )
+
+    def _rule(self, kind: str) -> tuple[Rule, float]:
+        """Which figure has to be above which number.
+
+        Against the champion the declared policy; against a baseline the first champion needs the
+        same proof of superiority, and a later one, whose champion had to bring it, only a better mean.
+        """
+        margin = self.policy.margin
+        if kind == "champion" and self.policy.policy == "non_inferiority":
+            return "lower_bound", -margin
+        if kind == "champion":
+            return "lower_bound", margin
+        if self.champion is not None:
+            return "mean", 0.0
+        return "lower_bound", margin if self.policy.policy == "superiority" else 0.0
+
+    def _slice(self, name: str) -> SliceResult:
+        """Mean loss increase within one slice, over the champion or the best required baseline."""
+        limit, reference = self.policy.slices[name].max_loss_increase, self._slice_reference()
+        if reference is None:
+            return SliceResult(
+                name, int(self.masks[name].sum()), "", None, None, None, limit, judged=False, passed=True
+            )
+        rows = rows_of(reference, self.fresh)
+        inside = self.masks[name][rows]
+        if not inside.any():
+            return SliceResult(name, 0, reference.name, None, None, None, limit, judged=False, passed=True)
+        theirs = losses(self.policy.metric, reference.label, reference.prediction)
+        worse = (self.loss[rows] - theirs)[inside]
+        found = clustered_mean(worse, reference.days()[inside], self.policy.alpha)
+        judged = found.rows >= MIN_SLICE_ROWS
+        return SliceResult(
+            name,
+            found.rows,
+            reference.name,
+            found.mean,
+            found.low,
+            found.high,
+            limit,
+            judged=judged,
+            passed=not judged or found.mean <= limit,
+        )
+
+    def _slice_reference(self) -> ScoreTable | None:
+        if self.champion is not None:
+            usable = isinstance(self.champion, ScoreTable) and not impossible_predictions(self.champion)
+            return self.champion if usable and isinstance(self.champion, ScoreTable) else None
+        tables = [self.baselines[name] for name in sorted(self.required) if len(self.baselines[name])]
+        metric = self.policy.metric
+        return min(tables, key=lambda each: _mean(losses(metric, each.label, each.prediction)), default=None)
+
+
+def _mean(values: Floats) -> float:
+    return float(np.mean(values)) if len(values) else 0.0
+
+
+def _strongest(reasons: Sequence[Reason]) -> Outcome:
+    asked = {reason.argues_for for reason in reasons}
+    return "refuse" if "refuse" in asked else "hold" if "hold" in asked else "promote"
