@@ -1,0 +1,197 @@
+"""The life of one use case, step by step, as a client of the running system.
+
+Nothing here reaches into a room: it triggers Dags, waits, and reads what they and the serving
+app say. Whatever the summary shows has happened in Airflow and can be looked up there.
+"""
+
+import calendar
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Engine, text
+
+from pennant.declaration.model import UseCase
+from pennant.demo.airflow import AirflowClient, Run
+from pennant.demo.progress import Progress, Step
+from pennant.reference import Window
+from pennant.release.client import ServingClient
+
+Stride = Literal["month", "week"]
+
+# One tree of depth one that learns a thousandth at a time, and a line held flat: an honest bad model.
+BAD_HYPERPARAMETERS = {
+    "trees": {
+        "max_depth": 1,
+        "learning_rate": 0.001,
+        "n_estimators": 1,
+        "min_child_weight": 100.0,
+        "subsample": 0.5,
+    },
+    "linear": {"c": 1e-6},
+}
+
+
+@dataclass
+class Story:
+    """What happened, in figures, for the summary."""
+
+    windows: int = 0
+    rows: int = 0
+    quarantined: int = 0
+    predictions: int = 0
+    arms: dict[str, int] = field(default_factory=dict)
+    alerts: list[str] = field(default_factory=list)
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    served: list[tuple[str, str]] = field(default_factory=list)
+    """What was served when: (occasion, version)."""
+
+
+class Life:
+    """Drives one use case through its rooms.
+
+    Args:
+        use_case: the declaration.
+        airflow: client of the running Airflow.
+        warehouse: where the story's figures are read from.
+        serving: client of the serving app.
+        progress: where the steps are shown.
+    """
+
+    def __init__(
+        self,
+        use_case: UseCase,
+        airflow: AirflowClient,
+        warehouse: Engine,
+        serving: ServingClient,
+        progress: Progress,
+    ) -> None:
+        self.use_case = use_case
+        self.airflow = airflow
+        self.warehouse = warehouse
+        self.serving = serving
+        self.progress = progress
+        self.story = Story()
+        self._seen: dict[str, set[str]] = {}
+
+    def dag(self, part: str) -> str:
+        return f"{self.use_case.name}__{part}"
+
+    def wake(self) -> None:
+        """Unpause the Dags and remember which runs were there before."""
+        parts = ("ingest", "train", "release", "score", "watch", "backtest")
+        with self.progress.step("Airflow parses the Dags"):
+            self.airflow.wait_for_dags([self.dag(part) for part in parts])
+        for part in ("train", "release"):
+            self._seen[part] = {run.run_id for run in self.airflow.runs(self.dag(part))}
+
+    def history(self, since: datetime, at_once: int) -> None:
+        """Ingest the past as a backfill, coarse step by coarse step."""
+        until = self.use_case.schedules.history_until
+        with self.progress.step(f"Backfill {since:%Y} to {until - timedelta(days=1):%Y}") as step:
+            runs = self.airflow.backfill(
+                self.dag("ingest"), since, until - timedelta(seconds=1), at_once, seconds=1500
+            )
+            if self.use_case.replay.live_from > until:
+                self._ingest(Window(start=until, as_of=self.use_case.replay.live_from))
+            self._count_batches()
+            step.note = (
+                f"{runs} runs, {self.story.rows} rows, {self.story.quarantined} quarantined with reasons"
+            )
+
+    def train(self, title: str, as_of: datetime, **conf: Any) -> dict[str, Any]:
+        """Train and judge at a moment; gives the gate's conclusion."""
+        with self.progress.step(title) as step:
+            run = self.airflow.trigger(self.dag("train"), {"as_of": as_of.isoformat(), **conf})
+            return self._verdict(run, step)
+
+    def await_retrain(self) -> dict[str, Any]:
+        """Wait for the training run that the watch Dag's request has woken."""
+        with self.progress.step("The retrain request wakes the training Dag") as step:
+            run = self.airflow.wait_for_new(self.dag("train"), self._seen["train"])
+            return self._verdict(run, step)
+
+    def await_release(self, title: str, occasion: str) -> str:
+        """Wait for the release that the gate's verdict has asked for; gives the version served then."""
+        with self.progress.step(title) as step:
+            run = self.airflow.wait(self.airflow.wait_for_new(self.dag("release"), self._seen["release"]))
+            self._seen["release"].add(run.run_id)
+            concluded = self.airflow.result(run, "conclude") or {}
+            version = self.serving.champion(self.use_case.name)
+            step.note = f"{concluded.get('state', '?')}: version {version} is served"
+            self.story.served.append((occasion, version))
+            return version
+
+    def await_canary(self) -> None:
+        """Wait until the release Dag has sent a share of the traffic to the challenger."""
+        with self.progress.step("The challenger goes out as a canary") as step:
+            run = self.airflow.wait_for_new(self.dag("release"), self._seen["release"])
+            started = self.airflow.wait_for_result(run, "start")
+            step.note = f"version {started['version']} gets {self.use_case.release.canary_share:.0%}"
+
+    def live(self, window: Window) -> list[str]:
+        """One step of the simulated clock: ingest, score before the events, settle, watch.
+
+        Returns:
+            The failure classes whose retrain request is pending.
+        """
+        with self.progress.step(f"{window.start:%d %b %Y} to {window.as_of:%d %b %Y}") as step:
+            self._ingest(window)
+            scored = self._run("score", window)
+            predicted = self.airflow.result(scored, "predict") or {"predictions": 0, "arms": {}}
+            watched = self._run("watch", window)
+            report = self.airflow.result(watched, "measure") or {}
+            self._note_step(step, predicted, report)
+        return [name for name, state in report.get("failures", {}).items() if state == "pending"]
+
+    def _ingest(self, window: Window) -> None:
+        self._run("ingest", window)
+        self._count_batches()
+
+    def _run(self, part: str, window: Window) -> Run:
+        conf = {"as_of": window.as_of.isoformat(), "window_start": window.start.isoformat()}
+        return self.airflow.wait(self.airflow.trigger(self.dag(part), conf))
+
+    def _verdict(self, run: Run, step: Step) -> dict[str, Any]:
+        run = self.airflow.wait(run)
+        self._seen["train"].add(run.run_id)
+        judged = self.airflow.result(run, "judge")
+        step.note = f"version {judged['version']}: {judged['outcome']}. {judged['summary'].splitlines()[0]}"
+        self.story.verdicts.append({"title": step.title, "run": run.run_id, **judged})
+        return dict(judged)
+
+    def _note_step(self, step: Step, predicted: dict[str, Any], report: dict[str, Any]) -> None:
+        self.story.predictions += predicted["predictions"]
+        for arm, count in predicted["arms"].items():
+            self.story.arms[arm] = self.story.arms.get(arm, 0) + count
+        arms = ", ".join(f"{count} by {arm}" for arm, count in sorted(predicted["arms"].items()))
+        newest = report.get("newest_loss")
+        figures = f", newest window {self.use_case.gate.metric} {newest:.3f}" if newest is not None else ""
+        alarms = "".join(f"; ALERT {name} ({state})" for name, state in report.get("failures", {}).items())
+        step.note = f"{predicted['predictions']} predictions ({arms}){figures}{alarms}"
+        self.story.alerts += [
+            f"{step.title}: {name}, {state}" for name, state in report.get("failures", {}).items()
+        ]
+
+    def _count_batches(self) -> None:
+        query = text(
+            "SELECT count(*), coalesce(sum(rows), 0), coalesce(sum(quarantined), 0)"
+            " FROM data_batches WHERE use_case = :name"
+        )
+        with self.warehouse.connect() as connection:
+            windows, rows, quarantined = connection.execute(query, {"name": self.use_case.name}).one()
+        self.story.windows, self.story.rows, self.story.quarantined = windows, int(rows), int(quarantined)
+
+
+def windows(use_case: UseCase, stride: Stride) -> Iterator[Window]:
+    """The windows of the live span, month by month or week by week."""
+    start, until = use_case.replay.live_from, use_case.replay.until
+    while start < until:
+        end = _next_month(start) if stride == "month" else start + timedelta(days=7)
+        yield Window(start=start, as_of=min(end, until))
+        start = end
+
+
+def _next_month(moment: datetime) -> datetime:
+    return moment + timedelta(days=calendar.monthrange(moment.year, moment.month)[1])

@@ -1,0 +1,88 @@
+"""The acts of the demo, in order, for a use case with planted truth and for one with real games."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+from pennant.declaration.model import UseCase
+from pennant.demo.life import BAD_HYPERPARAMETERS, Life, Stride, windows
+from pennant.errors import PennantError
+from pennant.reference import Window
+
+
+class CommandFailed(PennantError):
+    """A `pennant` command that the demo runs as a user would has failed."""
+
+    def __init__(self, command: Sequence[str], code: int, output: str) -> None:
+        self.command = tuple(command)
+        self.code = code
+        self.output = output
+        super().__init__(f"{' '.join(command)} ended with {code}:\n{output}")
+
+
+def play(
+    life: Life, use_case: UseCase, stride: Stride, since: datetime, most_steps: int, at_once: int
+) -> None:
+    """Play the whole life: history, first champion, live steps, a bad challenger, the way back."""
+    life.wake()
+    life.history(since, at_once)
+    live = list(windows(use_case, stride))[:most_steps]
+    life.train("Train, judge: the first champion has to beat the baselines", live[0].start)
+    life.await_release("Release the first champion", "First champion")
+    retrained = _live(life, live)
+    if not retrained:
+        life.train("Train again, judge against the champion", live[-1].as_of)
+        _follow(life, None)
+    life.train("A bad challenger, trained on purpose", live[-1].as_of, overrides=BAD_HYPERPARAMETERS)
+    _back(life, use_case)
+
+
+def _live(life: Life, live: Sequence[Window]) -> bool:
+    """Step through the live windows; after a promotion one more shows the new champion at work."""
+    retrained = False
+    for number, window in enumerate(live):
+        requested = life.live(window)
+        if "drift" in requested or "performance" in requested:
+            verdict = life.await_retrain()
+            if verdict["outcome"] == "promote":
+                following = live[number + 1] if number + 1 < len(live) else None
+                _follow(life, following)
+                retrained = True
+                break
+    return retrained
+
+
+def _follow(life: Life, following: Window | None) -> None:
+    """See a promoted challenger through its canary, on the traffic of the next window."""
+    if life.story.verdicts[-1]["outcome"] != "promote":
+        return
+    life.await_canary()
+    if following is not None:
+        life.live(following)
+    life.await_release("The canary is judged and promoted", "After the promotion")
+
+
+def _back(life: Life, use_case: UseCase) -> None:
+    """Roll back with the command an operator would use, then verify the ledger."""
+    if len({version for _, version in life.story.served}) > 1:
+        with life.progress.step(f"pennant rollback {use_case.name}") as step:
+            run_command(["rollback", use_case.name, "--why", "The demo shows the way back."])
+            version = life.serving.champion(use_case.name)
+            life.story.served.append(("After the rollback", version))
+            step.note = f"version {version} is served again"
+    with life.progress.step("pennant ledger verify") as step:
+        step.note = run_command(["ledger", "verify"]).strip().splitlines()[-1]
+
+
+def run_command(arguments: Sequence[str]) -> str:
+    """Run `pennant ...` as an operator would and give what it printed.
+
+    Raises:
+        CommandFailed: it ended with another code than 0.
+    """
+    command = [sys.executable, "-m", "pennant.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        raise CommandFailed(["pennant", *arguments], done.returncode, done.stdout + done.stderr)
+    return done.stdout
