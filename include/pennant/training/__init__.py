@@ -1,0 +1,1 @@
+"""From a snapshot to a model bundle: search, members, weights, calibration, interval."""

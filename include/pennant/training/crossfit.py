@@ -1,0 +1,79 @@
+"""Walk-forward fits: each fold's model predicts the block after the rows it was trained on."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+
+from pennant.declaration.model import UseCase
+from pennant.training.losses import Floats, Indices
+from pennant.training.members.base import FittedMember, Parameters
+from pennant.training.members.kinds import KINDS
+from pennant.training.rows import TrainingRows
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions by models that had not seen the row, and those models.
+
+    Attributes:
+        index: rows of the training set that were predicted, ascending, shape (k,).
+        label: shape (k,).
+        members: member -> probabilities, shape (k,).
+        models: member -> the model of each fold.
+    """
+
+    index: Indices
+    label: Floats
+    members: dict[str, Floats]
+    models: dict[str, list[FittedMember]]
+
+    def matrix(self) -> Floats:
+        """Probabilities of all members, shape (k, members), in the order of `members`."""
+        return self.matrix_of(self.members)
+
+    def matrix_of(self, names: Iterable[str]) -> Floats:
+        """Probabilities of the members `names`, shape (k, names), in that order."""
+        return np.column_stack([self.members[name] for name in names])
+
+
+def member_seed(use_case: UseCase, member: str) -> int:
+    """The seed of a member's own randomness: the declared seed, parted by the member's name."""
+    return (use_case.training.search.seed * 1_000_003 + crc32(member.encode())) % 2**31
+
+
+def out_of_fold(use_case: UseCase, rows: TrainingRows, chosen: Mapping[str, Parameters]) -> OutOfFold:
+    """Fit every member on every fold with the hyper-parameters `chosen`."""
+    index = np.concatenate([fold.validate for fold in rows.folds])
+    members: dict[str, Floats] = {}
+    models: dict[str, list[FittedMember]] = {}
+    half_life = use_case.training.recency_half_life_days
+    for name, member in use_case.training.members.items():
+        models[name] = [
+            KINDS[member.kind].fit(
+                rows.x[fold.train],
+                rows.y[fold.train],
+                rows.fold_weight(fold, half_life),
+                chosen[name],
+                member_seed(use_case, name),
+            )
+            for fold in rows.folds
+        ]
+        members[name] = np.concatenate(
+            [
+                model.predict(rows.x[fold.validate])
+                for model, fold in zip(models[name], rows.folds, strict=True)
+            ]
+        )
+    return OutOfFold(index, rows.y[index], members, models)
+
+
+def fit_all(
+    use_case: UseCase, rows: TrainingRows, chosen: Mapping[str, Parameters]
+) -> dict[str, FittedMember]:
+    """Fit every member on all training rows: the models that are shipped."""
+    return {
+        name: KINDS[member.kind].fit(rows.x, rows.y, rows.weight, chosen[name], member_seed(use_case, name))
+        for name, member in use_case.training.members.items()
+    }

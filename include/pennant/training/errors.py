@@ -1,0 +1,133 @@
+"""What training refuses, and why."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from pennant.errors import PennantError
+
+
+class TrainingRefused(PennantError):
+    """These inputs cannot be trained on; the same inputs will be refused again."""
+
+
+class TooFewRows(TrainingRefused):
+    """There are fewer rows than the declaration asks for, or than the folds need.
+
+    Attributes:
+        where: `training rows`, or the fold.
+        found: rows found.
+        min_rows: rows needed.
+    """
+
+    def __init__(self, where: str, found: int, min_rows: int) -> None:
+        self.where, self.found, self.min_rows = where, found, min_rows
+        super().__init__(
+            f"{where}: found {found} rows; at least {min_rows} are needed. Ingest more history, "
+            "lengthen split.history_days, shorten split.fresh_days, or lower training.min_rows."
+        )
+
+
+class OneClass(TrainingRefused):
+    """All labels are the same, so there is nothing to tell apart.
+
+    Attributes:
+        where: `training rows`, or the fold.
+        label: the only label found.
+        rows: how often.
+    """
+
+    def __init__(self, where: str, label: float, rows: int) -> None:
+        self.where, self.label, self.rows = where, label, rows
+        super().__init__(
+            f"{where}: all {rows} labels are {label:g}; both 0 and 1 are needed. "
+            "Check label.expression, or use fewer folds so that each holds both."
+        )
+
+
+class LabelNotBinary(TrainingRefused):
+    """A label is neither 0 nor 1.
+
+    Attributes:
+        found: the first few other values.
+    """
+
+    def __init__(self, found: list[float]) -> None:
+        self.found = found
+        super().__init__(f"label: found {found}; a binary task allows 0 and 1. Check label.expression.")
+
+
+class InfiniteValues(TrainingRefused):
+    """A feature is infinite somewhere.
+
+    Attributes:
+        feature: its name.
+        rows: in how many training rows.
+    """
+
+    def __init__(self, feature: str, rows: int) -> None:
+        self.feature, self.rows = feature, rows
+        super().__init__(
+            f"feature {feature}: infinite in {rows} training rows; finite or missing is allowed. "
+            "Look for a division by zero in features.py."
+        )
+
+
+class ColumnsMissing(TrainingRefused):
+    """The snapshot lacks columns that the declaration names.
+
+    Attributes:
+        missing: their names.
+        found: the columns there are.
+    """
+
+    def __init__(self, missing: list[str], found: list[str]) -> None:
+        self.missing, self.found = missing, found
+        super().__init__(
+            f"snapshot: no column {missing}; found {found}. Declaration and features.py disagree: "
+            "build a new snapshot after making them agree."
+        )
+
+
+class UnknownName(TrainingRefused):
+    """A member or hyper-parameter that does not exist.
+
+    Attributes:
+        where: the setting that names it, e.g. `overrides.trees`.
+        found: the name.
+        allowed: all names there are.
+        nearest: the most similar one, or None.
+    """
+
+    def __init__(self, where: str, found: str, allowed: Iterable[str]) -> None:
+        self.where, self.found, self.allowed = where, found, sorted(allowed)
+        close = get_close_matches(found, self.allowed, n=1, cutoff=0.4)
+        self.nearest = close[0] if close else None
+        hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
+        super().__init__(f"{where}: found {found!r}; allowed are {self.allowed}.{hint}")
+
+
+class BadParameter(TrainingRefused):
+    """A hyper-parameter outside what its model takes.
+
+    Attributes:
+        where: the setting, e.g. `overrides.trees.max_depth`.
+        found: the value.
+        allowed: what is allowed, in words.
+    """
+
+    def __init__(self, where: str, found: object, allowed: str) -> None:
+        self.where, self.found, self.allowed = where, found, allowed
+        super().__init__(f"{where}: found {found!r}; allowed is {allowed}.")
+
+
+class StudyUnusable(TrainingRefused):
+    """The study does not exist, has no finished trial, or belongs to other settings.
+
+    Attributes:
+        study: its name.
+        found: what is the matter.
+    """
+
+    def __init__(self, study: str, found: str) -> None:
+        self.study, self.found = study, found
+        super().__init__(f"study {study}: {found}. Run prepare and its shards with the same settings first.")

@@ -1,0 +1,173 @@
+"""Fit the model of a snapshot: out-of-fold predictions, weights, calibration, interval, final fit, bundle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pennant.data.lake import Lake
+from pennant.declaration.model import UseCase
+from pennant.reference import Reference
+from pennant.settings import Settings
+from pennant.training import bundle, parameters, provenance, rows, search
+from pennant.training.calibration import Calibration, fit_calibration
+from pennant.training.crossfit import OutOfFold, fit_all, member_seed, out_of_fold
+from pennant.training.ensemble import mixture_weights
+from pennant.training.interval import Interval, fit_interval
+from pennant.training.losses import Floats, auc, brier, log_loss
+from pennant.training.members.base import FittedMember
+
+
+@dataclass(frozen=True)
+class FittedBundle:
+    """A bundle on disk.
+
+    Attributes:
+        folder: where it lies.
+        sha256: names the bundle everywhere.
+        metrics: finite numbers for a tracking server; bundle.json holds the same and more.
+    """
+
+    folder: Path
+    sha256: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The model before it is written.
+
+    Attributes:
+        weights: member -> weight, those above 0 only.
+        members: the same members, fitted on all training rows.
+        prediction: calibrated out-of-fold probabilities, shape (k,).
+    """
+
+    weights: dict[str, float]
+    members: dict[str, FittedMember]
+    calibration: Calibration
+    interval: Interval
+    oof: OutOfFold
+    prediction: Floats
+
+
+def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
+    use_case: UseCase,
+    snapshot: Reference,
+    lake: Lake,
+    storage_url: str,
+    study: str,
+    out: Path,
+    settings: Settings,
+    author: str,
+    overrides: parameters.Overrides | None = None,
+) -> FittedBundle:
+    """Fit with the study's best hyper-parameters and write the signed bundle to the folder `out`.
+
+    Equal snapshot, declaration, study, author, code and packages give equal bytes.
+
+    Args:
+        use_case: the declaration.
+        snapshot: what to train on; its newest `fresh_days` are not looked at.
+        lake: holds the snapshot.
+        storage_url: the warehouse, with the study.
+        study: as `search.prepare` named it.
+        out: folder to write; replaced if it exists.
+        settings: `settings.secrets` holds the signing key.
+        author: who answers for the model.
+        overrides: as given to `search.prepare`; None takes the study's.
+
+    Raises:
+        StudyUnusable: no complete trial, or a study of other inputs.
+        TooFewRows, OneClass, LabelNotBinary, InfiniteValues, ColumnsMissing: see `rows.read`.
+        SigningKeyError: the signing key is missing or open to others.
+    """
+    data = rows.read(use_case, snapshot, lake)
+    chosen, searched = search.best_parameters(use_case, snapshot, storage_url, study, overrides)
+    fitted = fit_rows(use_case, data, chosen)
+    metrics = _metrics(data, fitted)
+    manifest = {
+        "format": 1,
+        "use_case": use_case.name,
+        "task": use_case.task,
+        "as_of": _iso(data.as_of),
+        "trained_until": _iso(data.trained_until),
+        "inputs": bundle.inputs(use_case),
+        "members": bundle.member_entries(use_case, fitted.weights),
+        "calibration": fitted.calibration.to_json(),
+        "intervals": fitted.interval.to_json(),
+        "snapshot": snapshot.sha256,
+        "code_commit": provenance.code_commit(),
+        "packages": provenance.packages(),
+        "seeds": _seeds(use_case),
+        "metrics": metrics,
+        "parameters": {**chosen, "overrides": searched["overrides"]},
+        "search": {name: value for name, value in searched.items() if name != "overrides"},
+        "warnings": data.warnings,
+        "author": author,
+    }
+    sha256 = bundle.write(
+        use_case, data, bundle.Content(manifest, fitted.members), out, settings.secrets / "signing.key"
+    )
+    return FittedBundle(out, sha256, _flat(metrics))
+
+
+def fit_rows(use_case: UseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> Fitted:
+    """Fit members, weights, calibration and interval with the given hyper-parameters; writes nothing."""
+    declared = use_case.training
+    oof = out_of_fold(use_case, data, chosen)
+    matrix = oof.matrix()
+    weights = mixture_weights(matrix, oof.label)
+    blend = matrix @ weights
+    calibration = fit_calibration(declared.calibration, blend, oof.label)
+    kept = {name: float(each) for name, each in zip(oof.members, weights, strict=True) if each > 0}
+    everything = fit_all(use_case, data, chosen)
+    shipped = {name: everything[name] for name in kept}
+    interval = fit_interval(
+        data,
+        oof,
+        shipped,
+        weights[weights > 0],
+        calibration,
+        declared.interval_coverage,
+        declared.recency_half_life_days,
+    )
+    return Fitted(kept, shipped, calibration, interval, oof, calibration.apply(blend))
+
+
+def _metrics(data: rows.TrainingRows, fitted: Fitted) -> dict[str, Any]:
+    label, interval = fitted.oof.label, fitted.interval
+    return {
+        "oof": {
+            "log_loss": log_loss(label, fitted.prediction),
+            "brier": brier(label, fitted.prediction),
+            "auc": auc(label, fitted.prediction),
+            "rows": len(label),
+        },
+        "members": {name: {"log_loss": log_loss(label, p)} for name, p in fitted.oof.members.items()},
+        "interval": {
+            "fold_spread": interval.fold_spread,
+            "member_disagreement": interval.member_disagreement,
+            "calibration_spread": interval.calibration_spread,
+        },
+        "rows": len(data.y),
+        "base_rate": float(data.y.mean()),
+        "trained_from": _iso(data.trained_from),
+        "trained_until": _iso(data.trained_until),
+    }
+
+
+def _flat(metrics: Mapping[str, Any]) -> dict[str, float]:
+    oof = {f"oof_{name}": float(value) for name, value in metrics["oof"].items()}
+    members = {f"{name}_oof_log_loss": float(each["log_loss"]) for name, each in metrics["members"].items()}
+    return {**oof, **members, "rows": float(metrics["rows"]), "base_rate": float(metrics["base_rate"])}
+
+
+def _seeds(use_case: UseCase) -> dict[str, int]:
+    members = {name: member_seed(use_case, name) for name in use_case.training.members}
+    return {"search": use_case.training.search.seed, **members}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

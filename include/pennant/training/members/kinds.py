@@ -1,0 +1,7 @@
+"""The kinds of member by the name the declaration uses."""
+
+from pennant.training.members.base import MemberKind
+from pennant.training.members.logistic import Logistic
+from pennant.training.members.xgboost import XGBoost
+
+KINDS: dict[str, MemberKind] = {"xgboost": XGBoost(), "logistic": Logistic()}

@@ -1,0 +1,247 @@
+"""The hyper-parameter search: one Optuna study in PostgreSQL, shared by mapped tasks, each with its shard.
+
+The budget is cut into numbered slots, dealt to the shards in turn. What a slot tries follows from the seed,
+its number and the finished slots of its own shard before it, never from how fast another shard is. So a search
+gives the same trials whether its shards run at once, one by one, or are killed and resumed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from pennant.data.lake import Lake
+from pennant.declaration.model import Range, UseCase
+from pennant.reference import Reference
+from pennant.training import ensemble, parameters, rows
+from pennant.training.crossfit import out_of_fold
+from pennant.training.errors import StudyUnusable
+from pennant.training.losses import log_loss
+from pennant.training.storage import opened
+from pennant.warehouse.lock import held
+
+PACKAGES = ("numpy", "optuna", "scikit-learn", "xgboost-cpu")
+"""Packages whose version can change a trial; a study is never continued with others."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A study and the shards that fill it."""
+
+    study: str
+    shards: list[int]
+
+
+def prepare(
+    use_case: UseCase,
+    snapshot: Reference,
+    lake: Lake,
+    storage_url: str,
+    overrides: parameters.Overrides | None = None,
+) -> SearchPlan:
+    """Create the study, or find the one these inputs already have.
+
+    Its name follows from the snapshot, what the declaration says of training, the overrides and the package
+    versions.
+
+    Raises:
+        UnknownName, BadParameter: overrides or search spaces that no model takes.
+        TooFewRows, OneClass, LabelNotBinary, InfiniteValues, ColumnsMissing: see `rows.read`.
+    """
+    given = {member: dict(values) for member, values in (overrides or {}).items()}
+    parameters.space(use_case, given)
+    rows.read(use_case, snapshot, lake)  # what cannot be trained on is refused before anything is created
+    basis: dict[str, Any] = {
+        "snapshot": snapshot.sha256,
+        "features": list(use_case.features),
+        "split": use_case.split.model_dump(mode="json"),
+        "training": use_case.training.model_dump(mode="json"),
+        "overrides": given,
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+    digest = hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()
+    study = f"{use_case.name}-{digest[:16]}"
+    with opened(storage_url) as (storage, engine), held(engine, f"optuna {study}"):
+        made = optuna.create_study(
+            storage=storage, study_name=study, direction="minimize", load_if_exists=True
+        )
+        if "overrides" not in made.user_attrs:
+            made.set_user_attr("use_case", use_case.name)
+            made.set_user_attr("snapshot", snapshot.sha256)
+            made.set_user_attr("overrides", given)
+    return SearchPlan(study, list(range(use_case.training.search.workers)))
+
+
+def run_shard(
+    use_case: UseCase, snapshot: Reference, lake: Lake, storage_url: str, study: str, shard: int
+) -> dict[str, float | int | None]:
+    """Finish the trials of one shard; trials that are already complete are not repeated.
+
+    A lock makes two runs of one shard take turns. Whoever holds it finds only dead trials in state RUNNING:
+    those are marked failed, and their slots are filled again. The shard stops after `search.minutes`
+    of trials, counted over all its runs, but never before its first trial.
+
+    Returns:
+        `trials`: complete trials of this shard; `best`: the least log loss among them, None without any.
+
+    Raises:
+        StudyUnusable: `prepare` did not make this study for this snapshot.
+    """
+    budget = use_case.training.search
+    slots = list(range(shard, budget.trials, budget.workers))
+    with opened(storage_url) as (storage, engine), held(engine, f"optuna {study} shard {shard}"):
+        found = _load(storage, study)
+        space = parameters.space(use_case, _overrides_of(found, study, snapshot))
+        _fail_dead(storage, found, shard)
+        done = _complete(found, shard)
+        data = rows.read(use_case, snapshot, lake) if len(done) < len(slots) else None
+        for slot in slots:
+            if data is None or (done and _spent(done) >= budget.minutes * 60):
+                break
+            if slot in done:
+                continue
+            values = _suggest(space.searched, list(done.values()), budget.seed, slot, len(slots))
+            trial = _begin(storage, found, space.searched, values, shard, slot)
+            chosen = space.complete(values)
+            try:
+                loss = _loss(use_case, data, chosen)
+            except BaseException:
+                found.tell(trial, state=TrialState.FAIL)
+                raise
+            found.tell(trial, loss)
+            done = _complete(found, shard)
+    losses = [_value(each) for each in done.values()]
+    return {"trials": len(done), "best": min(losses, default=None)}
+
+
+def best_parameters(
+    use_case: UseCase,
+    snapshot: Reference,
+    storage_url: str,
+    study: str,
+    overrides: parameters.Overrides | None,
+) -> tuple[parameters.Chosen, dict[str, Any]]:
+    """The hyper-parameters of the best complete trial (ties: the lowest slot), and what the study was.
+
+    Args:
+        use_case: the declaration.
+        snapshot: must be the one the study was prepared for.
+        storage_url: of the warehouse.
+        study: its name.
+        overrides: as given to `prepare`; None takes the study's.
+
+    Raises:
+        StudyUnusable: no such study, no complete trial, or another snapshot or overrides.
+    """
+    with opened(storage_url) as (storage, _):
+        found = _load(storage, study)
+        stored = _overrides_of(found, study, snapshot)
+        complete = [each for each in found.get_trials(deepcopy=False) if each.state is TrialState.COMPLETE]
+    if overrides is not None and {k: dict(v) for k, v in overrides.items()} != stored:
+        raise StudyUnusable(study, f"it was prepared with overrides {stored}, now asked with {overrides}")
+    if not complete:
+        raise StudyUnusable(study, "it has no complete trial")
+    best = min(complete, key=lambda each: (_value(each), each.user_attrs["slot"]))
+    summary = {"study": study, "trials": len(complete), "best_slot": best.user_attrs["slot"]}
+    chosen = parameters.space(use_case, stored).complete(best.params)
+    return chosen, {**summary, "best_log_loss": _value(best), "overrides": stored}
+
+
+def _loss(use_case: UseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> float:
+    """Out-of-fold log loss of the ensemble that would be shipped with these hyper-parameters."""
+    fitted = out_of_fold(use_case, data, chosen)
+    matrix = fitted.matrix()
+    return log_loss(fitted.label, matrix @ ensemble.mixture_weights(matrix, fitted.label))
+
+
+def _load(storage: optuna.storages.RDBStorage, study: str) -> optuna.Study:
+    try:
+        return optuna.load_study(study_name=study, storage=storage)
+    except KeyError:
+        raise StudyUnusable(study, "it does not exist") from None
+
+
+def _overrides_of(study: optuna.Study, name: str, snapshot: Reference) -> dict[str, Any]:
+    attributes = study.user_attrs
+    if attributes.get("snapshot") != snapshot.sha256:
+        raise StudyUnusable(
+            name, f"it belongs to snapshot {attributes.get('snapshot')}, not {snapshot.sha256}"
+        )
+    return dict(attributes["overrides"])
+
+
+def _fail_dead(storage: optuna.storages.RDBStorage, study: optuna.Study, shard: int) -> None:
+    for each in study.get_trials(deepcopy=False):
+        if each.state is TrialState.RUNNING and each.user_attrs.get("shard") == shard:
+            storage.set_trial_state_values(each._trial_id, TrialState.FAIL)
+
+
+def _complete(study: optuna.Study, shard: int) -> dict[int, FrozenTrial]:
+    """Complete trials of the shard by slot, in the order of the slots."""
+    complete = [
+        each
+        for each in study.get_trials(deepcopy=False)
+        if each.state is TrialState.COMPLETE and each.user_attrs.get("shard") == shard
+    ]
+    return {
+        each.user_attrs["slot"]: each for each in sorted(complete, key=lambda each: each.user_attrs["slot"])
+    }
+
+
+def _value(trial: FrozenTrial) -> float:
+    return float(trial.values[0])
+
+
+def _spent(done: Mapping[int, FrozenTrial]) -> float:
+    """Seconds that the complete trials took."""
+    durations = [each.duration for each in done.values()]
+    return float(sum(each.total_seconds() for each in durations if each is not None))
+
+
+def _suggest(
+    searched: Mapping[str, Range], earlier: list[FrozenTrial], seed: int, slot: int, slots: int
+) -> dict[str, Any]:
+    """What a tree-structured Parzen estimator with the shard's earlier trials would try in this slot."""
+    distributions = {name: _distribution(each) for name, each in searched.items()}
+    sampler = optuna.samplers.TPESampler(
+        seed=seed * 100_003 + slot, n_startup_trials=max(3, min(10, slots // 3))
+    )
+    alone = optuna.create_study(sampler=sampler, direction="minimize")
+    alone.add_trials(
+        [
+            create_trial(params=each.params, distributions=distributions, value=_value(each))
+            for each in earlier
+        ]
+    )
+    return dict(alone.ask(fixed_distributions=distributions).params)
+
+
+def _begin(
+    storage: optuna.storages.RDBStorage,
+    study: optuna.Study,
+    searched: Mapping[str, Range],
+    values: dict[str, Any],
+    shard: int,
+    slot: int,
+) -> int:
+    """Write the trial in state RUNNING with all it is, in one transaction; returns its number."""
+    template = create_trial(
+        state=TrialState.RUNNING,
+        params=values,
+        distributions={name: _distribution(each) for name, each in searched.items()},
+        user_attrs={"shard": shard, "slot": slot},
+    )
+    identity = storage.create_new_trial(storage.get_study_id_from_name(study.study_name), template)
+    return int(storage.get_trial(identity).number)
+
+
+def _distribution(declared: Range) -> BaseDistribution:
+    if declared.kind == "int":
+        return IntDistribution(int(declared.low), int(declared.high), log=declared.log)
+    return FloatDistribution(declared.low, declared.high, log=declared.log)

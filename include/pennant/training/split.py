@@ -1,0 +1,95 @@
+"""The time-ordered split: which rows may be trained on, and the expanding folds inside them.
+
+The newest `fresh_days` belong to the gate. Nothing here looks at their values: a row is fresh or not by
+its `label_known_at` alone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pennant.declaration.model import Split
+from pennant.training.errors import OneClass, TooFewRows
+from pennant.training.losses import Floats, Indices
+
+Moments = NDArray[np.datetime64]
+"""UTC moments in microseconds, without time zone as NumPy has none."""
+
+MIN_FOLD_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One step of the walk forward: indices into the training rows."""
+
+    number: int
+    train: Indices
+    validate: Indices
+
+
+def training_cutoff(as_of: datetime, split: Split) -> datetime:
+    """Newest `label_known_at` that may be trained on: `as_of - fresh_days - embargo_hours`."""
+    return as_of - timedelta(days=split.fresh_days) - timedelta(hours=split.embargo_hours)
+
+
+def expanding_folds(
+    event_time: Moments, moment: Moments, label_known_at: Moments, split: Split
+) -> list[Fold]:
+    """Cut the training rows into `folds` + 1 blocks of time; each block but the first validates once.
+
+    Fold k trains on every row whose label was known `embargo_hours` before the first prediction
+    moment of its block: what one could have trained at that moment. Rows of the same event
+    time never fall on both sides.
+
+    Args:
+        event_time: shape (n,), sorted.
+        moment: when each row is predicted, shape (n,).
+        label_known_at: when each label is known, shape (n,).
+        split: the declared split.
+
+    Raises:
+        TooFewRows: a fold has fewer than 20 rows on either side.
+    """
+    embargo = np.timedelta64(timedelta(hours=split.embargo_hours))
+    edges = [
+        int(np.searchsorted(event_time, event_time[len(event_time) * k // (split.folds + 1)], side="left"))
+        for k in range(1, split.folds + 1)
+    ]
+    folds = []
+    for number, (start, end) in enumerate(zip(edges, [*edges[1:], len(event_time)], strict=True), start=1):
+        validate = np.arange(start, end, dtype=np.int64)
+        if len(validate) < MIN_FOLD_ROWS:
+            raise TooFewRows(f"fold {number} of {split.folds}, validating", len(validate), MIN_FOLD_ROWS)
+        known = label_known_at <= moment[start:end].min() - embargo
+        train = np.flatnonzero(known & (np.arange(len(known)) < start)).astype(np.int64)
+        if len(train) < MIN_FOLD_ROWS:
+            raise TooFewRows(f"fold {number} of {split.folds}, training", len(train), MIN_FOLD_ROWS)
+        folds.append(Fold(number, train, validate))
+    return folds
+
+
+def require_both_classes(label: Floats, folds: list[Fold]) -> None:
+    """Check that every training side holds zeros and ones.
+
+    Raises:
+        OneClass: one does not.
+    """
+    sides = [
+        ("training rows", label),
+        *((f"fold {each.number}, training", label[each.train]) for each in folds),
+    ]
+    for where, found in sides:
+        if found.min() == found.max():
+            raise OneClass(where, float(found[0]), len(found))
+
+
+def recency_weights(label_known_at: Moments, half_life_days: float) -> Floats:
+    """Weights that halve every `half_life_days` back from the newest row, shape (n,), mean 1.
+
+    The mean is 1 so that regularisation means the same however old the rows are.
+    """
+    age = (label_known_at.max() - label_known_at) / np.timedelta64(1, "D")
+    weight = np.exp2(-age.astype(np.float64) / half_life_days)
+    return np.asarray(weight / weight.mean(), dtype=np.float64)
