@@ -24,7 +24,8 @@ class RunFailed(PennantError):
         self.log = log
         self.url = url
         super().__init__(
-            f"Run {run_id} of {dag_id} failed in task {task_id}.\n{log}\nSee {url}, mend the cause, and clear the task."
+            f"Run {run_id} of {dag_id} failed in task {task_id}.\n{log}\n"
+            f"See {url}, mend the cause, and clear the task."
         )
 
 
@@ -215,14 +216,15 @@ class AirflowClient:
 
 
 def _last_lines(events: list[Any], count: int = 12) -> str:
-    lines = []
+    lines: list[str] = []
     for each in events:
-        lines.append(str(each.get("event", "")) if isinstance(each, dict) else str(each))
-        for detail in each.get("error_detail", []) if isinstance(each, dict) else []:
-            lines.append(f"{detail.get('exc_type')}: {detail.get('exc_value')}")
-    return (
-        "\n".join(line for line in lines if line)[-3000:] if len(lines) < count else "\n".join(lines[-count:])
-    )
+        if not isinstance(each, dict):
+            lines.append(str(each))
+            continue
+        lines.append(str(each.get("event", "")))
+        details = each.get("error_detail") or []
+        lines.extend(f"{detail.get('exc_type')}: {detail.get('exc_value')}" for detail in details)
+    return "\n".join([line for line in lines if line][-count:])
 
 
 def _run(value: dict[str, Any]) -> Run:

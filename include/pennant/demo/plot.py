@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from pennant.declaration.model import UseCase
 from pennant.demo.life import BAD_HYPERPARAMETERS, Life, Stride, windows
@@ -30,37 +31,42 @@ def play(
     live = list(windows(use_case, stride))[:most_steps]
     life.train("Train, judge: the first champion has to beat the baselines", live[0].start)
     life.await_release("Release the first champion", "First champion")
-    retrained = _live(life, live)
-    if not retrained:
-        life.train("Train again, judge against the champion", live[-1].as_of)
-        _follow(life, None)
-    life.train("A bad challenger, trained on purpose", live[-1].as_of, overrides=BAD_HYPERPARAMETERS)
+    reached = _live(life, live)
+    life.train("A bad challenger, trained on purpose", reached, overrides=BAD_HYPERPARAMETERS)
     _back(life, use_case)
 
 
-def _live(life: Life, live: Sequence[Window]) -> bool:
-    """Step through the live windows; after a promotion one more shows the new champion at work."""
-    retrained = False
-    for number, window in enumerate(live):
+def _live(life: Life, live: Sequence[Window]) -> datetime:
+    """Step through the live windows until a new champion has been promoted and seen at work.
+
+    Where the watch asks for no retrain, a scheduled one comes before the last window.
+
+    Returns:
+        The moment that the simulated clock has reached.
+    """
+    waiting = iter(live)
+    for window in waiting:
+        if window is live[-1]:
+            _follow(life, life.train("Scheduled retrain, judged against the champion", window.start), window)
+            return window.as_of
         requested = life.live(window)
         if "drift" in requested or "performance" in requested:
             verdict = life.await_retrain()
             if verdict["outcome"] == "promote":
-                following = live[number + 1] if number + 1 < len(live) else None
-                _follow(life, following)
-                retrained = True
-                break
-    return retrained
+                following = next(waiting)
+                _follow(life, verdict, following)
+                return following.as_of
+    return live[-1].as_of
 
 
-def _follow(life: Life, following: Window | None) -> None:
-    """See a promoted challenger through its canary, on the traffic of the next window."""
-    if life.story.verdicts[-1]["outcome"] != "promote":
-        return
-    life.await_canary()
-    if following is not None:
-        life.live(following)
-    life.await_release("The canary is judged and promoted", "After the promotion")
+def _follow(life: Life, verdict: dict[str, Any], window: Window) -> None:
+    """Play a window; if the gate has let a challenger through, see it through its canary meanwhile."""
+    promoted = verdict["outcome"] == "promote"
+    if promoted:
+        life.await_canary()
+    life.live(window)
+    if promoted:
+        life.await_release("The canary is judged and promoted", "After the promotion")
 
 
 def _back(life: Life, use_case: UseCase) -> None:

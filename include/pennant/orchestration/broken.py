@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from pennant.declaration.loader import DeclarationError
+from pennant.declaration.problems import DeclarationError
 from pennant.orchestration.steps import step
 
 # Any fixed moment will do; a moving one would make a new version of the Dag at every parse.

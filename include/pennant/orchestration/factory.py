@@ -23,7 +23,7 @@ def build_all(settings: Settings | None = None) -> dict[str, DAG]:
                 dag = part.build(each, settings)
                 dags[dag.dag_id] = dag
         else:
-            dag = broken.build(each.use_case, each)
+            dag = broken.build(each.file.parent.name, each)
             dags[dag.dag_id] = dag
     upkeep = maintain.build(settings, broken.START)
     dags[upkeep.dag_id] = upkeep

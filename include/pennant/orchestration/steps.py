@@ -16,7 +16,7 @@ XCOM_LIMIT_BYTES = 4096
 _HOPELESS = (
     "pennant.data.errors.BatchStopped",
     "pennant.data.errors.LakeCorrupt",
-    "pennant.declaration.loader.DeclarationError",
+    "pennant.declaration.problems.DeclarationError",
     "pennant.training.errors.TrainingRefused",
     "pennant.orchestration.steps.XComTooLarge",
 )

@@ -9,6 +9,7 @@ from pennant.declaration.model import UseCase
 from pennant.settings import Settings
 
 if TYPE_CHECKING:
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
     from sqlalchemy import Engine
 
     from pennant.data.lake import Lake
@@ -54,7 +55,7 @@ def open_warehouse() -> "Engine":
     return connect(warehouse_url(PostgresHook(WAREHOUSE_CONNECTION)))
 
 
-def warehouse_url(hook: "PostgresHook") -> str:  # noqa: F821  # imported where it is used: it costs a second
+def warehouse_url(hook: "PostgresHook") -> str:
     """The connection's URL with its password, for SQLAlchemy."""
     return str(hook.sqlalchemy_url.render_as_string(hide_password=False))
 

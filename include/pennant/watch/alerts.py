@@ -61,7 +61,7 @@ def raise_alert(
     row_id = _record(event, use_case, warehouse)
     if isinstance(row_id, str):
         return {"state": row_id, "deliveries": {}}
-    deliveries = {
+    deliveries: dict[str, dict[str, Any]] = {
         name: _deliver(event, name, channels, tries=0)
         for name in use_case.alerts.routes.get(event.severity, [])
     }
@@ -89,7 +89,7 @@ def redeliver(use_case: UseCase, warehouse: Engine, channels: Mapping[str, Chann
         ]
         for name in failed:
             tries = deliveries.get(name, wanted.get(name, {"tries": 0}))["tries"]
-            deliveries[name] = _deliver(_event(row), name, channels, tries)
+            deliveries[name] = _deliver(_event(dict(row)), name, channels, tries)
             arrived += deliveries[name]["state"] == "delivered"
         if failed:
             _note(warehouse, row["id"], deliveries)
