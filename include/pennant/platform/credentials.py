@@ -16,13 +16,13 @@ def secret(folder: Path, name: str, characters: int = 32) -> str:
     """The secret `name`: read from its file, or made (hex, `characters` long) and kept for the next time."""
     path = folder / name
     if not path.exists():
+        secret_folder(folder)
         keep(path, secrets.token_hex(characters // 2))
     return path.read_text(encoding="ascii").strip()
 
 
 def keep(path: Path, text: str) -> None:
-    """Write `text` to `path` with mode 0600, whole or not at all."""
-    secret_folder(path.parent)
+    """Write `text` to `path` with mode 0600, whole or not at all. Its folder is there and stays as it is."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -40,6 +40,17 @@ class Child:
         if code is not None:
             raise ChildDied(self.name, code, self.log, last_lines(self.log))
 
+    def unfinished(self) -> str | None:
+        """For a program that should end: None when it has ended well, else that it has not.
+
+        Raises:
+            ChildDied: it ended with an error.
+        """
+        if self.keeper.poll() == 0:
+            return None
+        self.check()
+        return "it still runs"
+
     def ask_to_stop(self) -> None:
         """Send the keeper SIGTERM: it stops the program and all that descends from it."""
         if self.keeper.poll() is None:

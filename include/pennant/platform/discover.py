@@ -1,0 +1,98 @@
+"""How a command in another terminal finds the stack that runs from the same home folder."""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pennant.platform import airflow, serving
+from pennant.platform.faults import StackNotRunning
+from pennant.settings import Settings
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Addresses and logins of everything that runs. `repr` hides the secrets."""
+
+    warehouse_url: str
+    mlflow_url: str
+    airflow_url: str
+    airflow_user: str
+    airflow_password: str
+    serving_url: str
+    serving_key: str
+
+    def __repr__(self) -> str:
+        return (
+            f"Connections(airflow={self.airflow_url}, mlflow={self.mlflow_url}, serving={self.serving_url})"
+        )
+
+
+def record_path(settings: Settings) -> Path:
+    """`stack.json`: pids, ports and addresses of the running stack; mode 0600."""
+    return settings.home / "stack.json"
+
+
+def lock_path(settings: Settings) -> Path:
+    """Locked by the process that runs the stack for as long as it lives, however it ends."""
+    return settings.home / "stack.lock"
+
+
+def is_running(settings: Settings) -> bool:
+    """True while the process that started the stack of this home folder is alive."""
+    try:
+        descriptor = os.open(lock_path(settings), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def record(settings: Settings) -> Mapping[str, Any]:
+    """What the running stack wrote down about itself.
+
+    Raises:
+        StackNotRunning: nothing runs, or it has only just begun to start.
+    """
+    path = record_path(settings)
+    if not is_running(settings) or not path.exists():
+        raise StackNotRunning(settings.home)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def running_settings(settings: Settings) -> Settings:
+    """`settings` with the ports and addresses of the stack that runs from its home folder.
+
+    Raises:
+        StackNotRunning: as `record`.
+    """
+    return replace(settings, **record(settings)["settings"])
+
+
+def connections(settings: Settings) -> Connections:
+    """Where everything is: the running stack or, when `PENNANT_WAREHOUSE_URL` is set, what the settings name.
+
+    Raises:
+        StackNotRunning: neither is there.
+    """
+    if is_running(settings) or not settings.warehouse_url:
+        settings = running_settings(settings)
+    user = "admin"
+    return Connections(
+        warehouse_url=settings.warehouse_url,
+        mlflow_url=settings.mlflow,
+        airflow_url=settings.airflow,
+        airflow_user=user,
+        airflow_password=airflow.passwords(settings.secrets)[user],
+        serving_url=settings.serving,
+        serving_key=serving.prepare_keys(settings.secrets)["orchestrator"],
+    )
