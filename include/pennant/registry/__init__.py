@@ -1,0 +1,1 @@
+"""The registry: MLflow model versions, their aliases with one writer, and the ledger of every move."""
