@@ -1,11 +1,12 @@
 """Losses, and intervals for their means that stay honest when rows of one day are correlated.
 
-The interval is the cluster-robust t interval of a mean, clusters being UTC days: variance CR2 and
-degrees of freedom of Bell and McCaffrey (2002, "Bias reduction in standard errors for linear
-regression with multi-stage samples"), as recommended for few and unequal clusters by Imbens and
-Kolesar (2016, "Robust standard errors in small samples", Review of Economics and Statistics 98)
-and reviewed by Cameron and Miller (2015, Journal of Human Resources 50). For a mean both have the
-closed forms below. It does not model dependence between days.
+The interval is the cluster-robust t interval of a mean, clusters being UTC days. Its variance is the
+delete-one-day jackknife (CR3), the choice that errs on the safe side with few and unequal days
+(MacKinnon, Nielsen and Webb 2023, "Cluster-robust inference: a guide to empirical practice", Journal
+of Econometrics 232); its degrees of freedom are those of Bell and McCaffrey (2002, Survey
+Methodology 28), which fall when a few days hold most rows (Imbens and Kolesar 2016, Review of
+Economics and Statistics 98). For a mean both have the closed forms below. Dependence between days is
+not modelled.
 """
 
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ def clustered_mean(values: Floats, days: NDArray[np.datetime64], alpha: float) -
 
     Together they are a two-sided interval at level 1 - 2 alpha.
 
-    With f_g the share of rows on day g and R_g the sum of that day's deviations from the mean,
-    variance = sum_g R_g^2 / (1 - f_g) / n^2 (CR2).
+    With f_g the share of rows on day g and R_g the sum of that day's deviations from the mean, leaving
+    the day out moves the mean by R_g / (n (1 - f_g)); the variance is the sum of these squares.
 
     Args:
         values: (n,) floats, n >= 1.
@@ -70,26 +71,26 @@ def clustered_mean(values: Floats, days: NDArray[np.datetime64], alpha: float) -
         return MeanInterval(mean, None, None, len(values), count, 0.0)
     share = sizes / len(values)
     deviation = np.bincount(codes, weights=values - mean)
-    error = float(np.sqrt(np.sum(deviation**2 / (1 - share)))) / len(values)
-    freedom = min(_freedom_independent(share), _freedom_correlated(share))
+    error = float(np.sqrt(np.sum((deviation / (1 - share)) ** 2))) / len(values)
+    freedom = _freedom(share)
     reach = float(stdtrit(freedom, 1 - alpha)) * error
     return MeanInterval(mean, mean - reach, mean + reach, len(values), count, freedom)
 
 
-def _freedom_independent(share: Floats) -> float:
-    """Bell-McCaffrey degrees of freedom if rows of a day are independent; G - 1 for equal days."""
+def _freedom(share: Floats) -> float:
+    """Bell-McCaffrey degrees of freedom of a mean; days - 1 when all days have as many rows.
+
+    The smaller of two: for rows of one day independent, and for rows of one day perfectly correlated,
+    since which of them is nearer the truth is not known.
+    """
     a = share**2 / (1 - share)
-    return float(1 / (np.sum(share**2) + np.sum(a) ** 2 - np.sum(a**2)))
-
-
-def _freedom_correlated(share: Floats) -> float:
-    """The same if rows of one day are perfectly correlated; smaller when days are unequal."""
+    independent = 1 / (np.sum(share**2) + np.sum(a) ** 2 - np.sum(a**2))
     square = share**2
-    matrix = np.diag(square) - np.outer(square, share) - np.outer(share, square)
-    matrix += np.outer(share, share) * np.sum(square)
-    scale = 1 / np.sqrt(1 - share)
-    matrix *= np.outer(scale, scale)
-    return float(np.trace(matrix) ** 2 / np.sum(matrix**2))
+    moments = np.diag(square) - np.outer(square, share) - np.outer(share, square)
+    moments += np.outer(share, share) * np.sum(square)
+    moments /= np.sqrt(np.outer(1 - share, 1 - share))
+    correlated = np.trace(moments) ** 2 / np.sum(moments**2)
+    return float(min(independent, correlated))
 
 
 def area_under_curve(label: Floats, prediction: Floats) -> float | None:

@@ -60,10 +60,8 @@ class Draw:
 def draws(rows: int, count: int, seed: int) -> Iterator[Draw]:
     """`count` independent draws of `rows` rows on about rows/8 days of unequal size."""
     days = max(6, rows // 8)
-    weights = 1.0 / np.arange(1, days + 1) ** 0.5
-    sizes = np.maximum(1, np.floor(weights / weights.sum() * rows)).astype(int)
-    sizes[0] += rows - sizes.sum()
-    day = np.repeat(np.arange(days), sizes)
+    edges = np.cumsum(1.0 / np.arange(1, days + 1) ** 0.5)
+    day = np.searchsorted(edges / edges[-1], (np.arange(rows) + 0.5) / rows)
     event_time = np.datetime64("2024-01-01T18:00", "us") + day.astype("timedelta64[D]")
     entity = np.array([f"row-{at:05d}" for at in range(rows)])
     rng = np.random.default_rng(seed)
