@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,8 +15,8 @@ from pennant.settings import Settings
 
 _HELP = """Run the life of a use case on this machine: ingest, train, judge, release, serve, watch, replace.
 
-Starts PostgreSQL, Airflow, MLflow and the serving app, drives them with a simulated clock, shows what happened, and
-stays up until Ctrl-C. Example: pennant demo --use-case nfl_games --step week
+Starts PostgreSQL, Airflow, MLflow and the serving app, drives them with a simulated clock, shows what
+happened, and stays up until Ctrl-C. Example: pennant demo --use-case nfl_games --step week
 """
 
 
@@ -43,15 +44,15 @@ def demo(
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=as_json)
     settings = Settings.load()
-    with perform(settings, use_case, step, steps, since, console) as story:
+    with perform(settings, use_case, step, steps, since, console) as played:
         if as_json:
-            typer.echo(json.dumps(asdict(story)))
+            typer.echo(json.dumps(asdict(played.story)))
         if not once:
             console.print("\nEverything stays up. Press Ctrl-C to stop it.", style="bold")
-            _stay(story.alive)
+            _stay(played.alive)
 
 
-def _stay(alive: "Callable[[], None]") -> None:  # noqa: F821
+def _stay(alive: Callable[[], None]) -> None:
     try:
         while True:
             alive()

@@ -1,15 +1,16 @@
 """The acts of the demo, in order, for a use case with planted truth and for one with real games."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pennant.declaration.model import UseCase
 from pennant.demo.life import BAD_HYPERPARAMETERS, Life, Stride, windows
 from pennant.errors import PennantError
 from pennant.reference import Window
+from pennant.settings import Settings
 
 
 class CommandFailed(PennantError):
@@ -22,18 +23,17 @@ class CommandFailed(PennantError):
         super().__init__(f"{' '.join(command)} ended with {code}:\n{output}")
 
 
-def play(
-    life: Life, use_case: UseCase, stride: Stride, since: datetime, most_steps: int, at_once: int
-) -> None:
+def play(life: Life, stride: Stride, since: datetime, most_steps: int, settings: Settings) -> None:
     """Play the whole life: history, first champion, live steps, a bad challenger, the way back."""
+    use_case = life.use_case
     life.wake()
-    life.history(since, at_once)
+    life.history(since, settings.parallelism)
     live = list(windows(use_case, stride))[:most_steps]
     life.train("Train, judge: the first champion has to beat the baselines", live[0].start)
     life.await_release("Release the first champion", "First champion")
     reached = _live(life, live)
     life.train("A bad challenger, trained on purpose", reached, overrides=BAD_HYPERPARAMETERS)
-    _back(life, use_case)
+    _back(life, settings)
 
 
 def _live(life: Life, live: Sequence[Window]) -> datetime:
@@ -69,26 +69,34 @@ def _follow(life: Life, verdict: dict[str, Any], window: Window) -> None:
         life.await_release("The canary is judged and promoted", "After the promotion")
 
 
-def _back(life: Life, use_case: UseCase) -> None:
+def _back(life: Life, settings: Settings) -> None:
     """Roll back with the command an operator would use, then verify the ledger."""
     if len({version for _, version in life.story.served}) > 1:
-        with life.progress.step(f"pennant rollback {use_case.name}") as step:
-            run_command(["rollback", use_case.name, "--why", "The demo shows the way back."])
-            version = life.serving.champion(use_case.name)
+        name = life.use_case.name
+        with life.progress.step(f"pennant rollback {name}") as step:
+            run_command(["rollback", name, "--why", "The demo shows the way back."], settings)
+            version = life.serving.champion(name)
             life.story.served.append(("After the rollback", version))
             step.note = f"version {version} is served again"
     with life.progress.step("pennant ledger verify") as step:
-        step.note = run_command(["ledger", "verify"]).strip().splitlines()[-1]
+        step.note = run_command(["ledger", "verify"], settings).strip().splitlines()[-1]
 
 
-def run_command(arguments: Sequence[str]) -> str:
+def run_command(arguments: Sequence[str], settings: Settings) -> str:
     """Run `pennant ...` as an operator would and give what it printed.
 
     Raises:
         CommandFailed: it ended with another code than 0.
     """
-    command = [sys.executable, "-m", "pennant.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, "-m", "pennant.cli.main", *arguments]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "PENNANT_HOME": str(settings.home)},
+    )
     if done.returncode:
         raise CommandFailed(["pennant", *arguments], done.returncode, done.stdout + done.stderr)
     return done.stdout
