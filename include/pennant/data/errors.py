@@ -1,0 +1,168 @@
+"""What can go wrong between a provider and a validated batch, each error built from data."""
+
+from collections.abc import Sequence
+
+from pennant.errors import PennantError
+
+
+class SourceDown(PennantError):
+    """The provider gave no complete answer, after every attempt.
+
+    Attributes:
+        source: name of the source, `<use case>.<source>`.
+        address: URL or path that was asked.
+        found: what happened, for example `ConnectError: connection refused` or `status 503`.
+        attempts: how often it was tried.
+    """
+
+    def __init__(self, source: str, address: str, found: str, attempts: int) -> None:
+        self.source, self.address, self.found, self.attempts = source, address, found, attempts
+        super().__init__(
+            f"source {source} is down: {address} gave {found} (attempts: {attempts}). Nothing was stored. "
+            f"Look at the address and at PENNANT_DATA_MIRROR, then run the same window again."
+        )
+
+
+class SourceMalformed(PennantError):
+    """The provider answered, but not with the declared table.
+
+    Attributes:
+        source: name of the source, `<use case>.<source>`.
+        address: URL or path that was read.
+        problem: one of `empty`, `html`, `truncated`, `too_large`, `not_text`, `missing_column`,
+            `doubled_column`, `retyped_column`, `no_dates`.
+        column: the column in question, if one is.
+        found: what stands there.
+        allowed: what may stand there.
+        nearest: the column of the table whose name is nearest to a missing one.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        address: str,
+        problem: str,
+        *,
+        column: str | None = None,
+        found: str = "",
+        allowed: str = "",
+        nearest: str | None = None,
+    ) -> None:
+        self.source, self.address, self.problem = source, address, problem
+        self.column, self.found, self.allowed, self.nearest = column, found, allowed, nearest
+        where = f", column {column!r}" if column else ""
+        hint = f" Nearest name in the table: {nearest!r}." if nearest else ""
+        super().__init__(
+            f"source {source} is malformed ({problem}){where}: {address} gave {found or 'nothing'}; "
+            f"allowed is {allowed or 'the declared table'}.{hint} Nothing was stored. Ask the provider, or "
+            f"change the source in the declaration, then run the same window again."
+        )
+
+
+class BatchStopped(PennantError):
+    """A batch failed validation as a whole: a `stop` rule, or too many quarantined rows.
+
+    Attributes:
+        use_case, source, batch_id: which batch.
+        rules: the `stop` rules that failed, or `("max_quarantined_share",)`.
+        quarantined, rows: how many of the batch's rows failed.
+        reasons: count of rows by reason.
+        quarantine_uri: where the failing rows are kept, with their reasons; None if there are none.
+    """
+
+    def __init__(
+        self,
+        use_case: str,
+        source: str,
+        batch_id: str,
+        *,
+        rules: Sequence[str],
+        quarantined: int,
+        rows: int,
+        reasons: dict[str, int],
+        quarantine_uri: str | None,
+    ) -> None:
+        self.use_case, self.source, self.batch_id = use_case, source, batch_id
+        self.rules, self.quarantined, self.rows = tuple(rules), quarantined, rows
+        self.reasons, self.quarantine_uri = dict(reasons), quarantine_uri
+        super().__init__(
+            f"batch {use_case}/{source}/{batch_id} stopped by {', '.join(self.rules)}: {quarantined} of "
+            f"{rows} rows failed, by reason {self.reasons}. The failing rows are kept in "
+            f"{quarantine_uri or 'no file'}; nothing of the batch was validated. Look at them, correct the "
+            f"declaration if it is wrong, then run the same window again."
+        )
+
+
+class ExpectationBroken(PennantError):
+    """A declared expectation could not be evaluated, which is not the same as failing.
+
+    Attributes:
+        use_case, source, group, expectation: which one.
+        found: the error that Great Expectations gave.
+        nearest: the expectation whose name is nearest, if the name is unknown.
+    """
+
+    def __init__(
+        self, use_case: str, source: str, group: str, expectation: str, found: str, nearest: str | None = None
+    ) -> None:
+        self.use_case, self.source, self.group = use_case, source, group
+        self.expectation, self.found, self.nearest = expectation, found, nearest
+        hint = f" Nearest name: {nearest}." if nearest else ""
+        super().__init__(
+            f"use case {use_case}: expectation {expectation} on {source}.{group} cannot be evaluated: "
+            f"{found}.{hint} Correct it in the declaration under validation.expectations."
+        )
+
+
+class LakeError(PennantError):
+    """Base of the lake's errors; `uri` names the object."""
+
+    def __init__(self, uri: str, message: str) -> None:
+        self.uri = uri
+        super().__init__(message)
+
+
+class LakeConflict(LakeError):
+    """Other content stands under this path already; the lake never changes what it holds."""
+
+    def __init__(self, uri: str, held: str, given: str) -> None:
+        self.held, self.given = held, given
+        super().__init__(
+            uri,
+            f"lake: {uri} holds other content (sha256 {held}) than was given (sha256 {given}). Objects of "
+            f"the lake never change. Write under another path, or find out who wrote the first.",
+        )
+
+
+class LakeCorrupt(LakeError):
+    """An object's bytes are not the ones its reference names."""
+
+    def __init__(self, uri: str, expected: str, found: str) -> None:
+        self.expected, self.found = expected, found
+        super().__init__(
+            uri,
+            f"lake: {uri} should have sha256 {expected} and has {found}. It was changed or damaged: bring "
+            f"it back from a backup of the lake.",
+        )
+
+
+class LakeMissing(LakeError):
+    """There is no such object in the lake."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(
+            uri,
+            f"lake: {uri} does not exist. Look at PENNANT_LAKE_URL, or run the step that writes it.",
+        )
+
+
+class LakeFull(LakeError):
+    """The lake's disk took no more bytes; nothing was left half-written."""
+
+    def __init__(self, uri: str, size: int, found: str) -> None:
+        self.size, self.found = size, found
+        super().__init__(
+            uri,
+            f"lake: {uri} ({size} bytes) cannot be written: {found}. Nothing was left half-written. Free "
+            f"some space or move the lake (PENNANT_LAKE_URL), then run the same step again.",
+        )

@@ -1,0 +1,165 @@
+"""Items: one column group of one row, on both clocks. Batches are made of items.
+
+Columns of an item frame: `line`, `group`, `event_time`, `known_at` (Datetime us UTC, both), `faults`
+(list of text), `empty` (the provider gave nothing for the group), `digest` (the item's content,
+equal for equal values) and the `text.` columns: the key's, the event time's and the group's own.
+"""
+
+import re
+
+import polars as pl
+
+from pennant.data.errors import SourceMalformed
+from pennant.data.reading import MISSING, TEXT, fault_of, is_given, value_of
+from pennant.data.sources import Retrieved
+from pennant.declaration.model import ColumnGroup, Source
+
+UTC_MOMENT = pl.Datetime("us", "UTC")
+_BETWEEN = "\x1f"
+_OFFSET = re.compile("%[:#]?z")
+
+
+def event_time(source: Source) -> pl.Expr:
+    """When a row's event happens, in UTC; null where it cannot be read.
+
+    A local time that a clock change doubles is its earlier moment; one that it skips is unreadable.
+    """
+    rule = source.event_time
+    day = pl.col(TEXT + rule.columns[0])
+    form = rule.format
+    if len(rule.columns) == 2:
+        time = pl.col(TEXT + rule.columns[1])
+        time = pl.when(~time.is_in(MISSING)).then(time)
+        text = day + " " + (time.fill_null(rule.default_time) if rule.default_time else time)
+    elif rule.default_time:
+        text, form = day + f" {rule.default_time}", f"{form} %H:%M"
+    else:
+        text = day
+    moment = text.str.strptime(pl.Datetime("us"), form, strict=False)
+    if not _OFFSET.search(form.replace("%%", "")):
+        moment = moment.dt.replace_time_zone(rule.time_zone, ambiguous="earliest", non_existent="null")
+    return moment.dt.convert_time_zone("UTC").cast(UTC_MOMENT)
+
+
+def known_at(source: Source, group: ColumnGroup, happens: pl.Expr) -> pl.Expr:
+    """When a group's values can be known: its rule, but not before the provider lists the event.
+
+    The provider lists events `ahead_days` ahead: a schedule that is fixed a month before the game
+    cannot be read before its row is there.
+    """
+    rule = group.known_at
+    shift = pl.duration(milliseconds=round(rule.hours * 3_600_000))
+    if rule.rule == "column":
+        moment = value_of(str(rule.column), "datetime", source.event_time.time_zone)
+    elif rule.rule == "after_event":
+        moment = happens + shift
+    else:
+        moment = happens - shift
+    listed = happens - pl.duration(days=source.ahead_days)
+    return pl.when(moment.is_not_null()).then(pl.max_horizontal(moment, listed)).cast(UTC_MOMENT)
+
+
+def items_of(table: pl.DataFrame, retrieved: Retrieved, source: Source) -> pl.DataFrame:
+    """Every item of a provider's table, faults named, wherever in time it is.
+
+    A row whose date cannot be read is filed at the time of the last dated row above it (else the
+    first below), so that it is reported in one window and not in every one.
+
+    Raises:
+        SourceMalformed: the table has rows and not one readable date.
+    """
+    happens = pl.when(pl.col("misfit").is_null()).then(event_time(source))
+    table = table.with_columns(event_time=happens)
+    if table.height and table["event_time"].null_count() == table.height:
+        name = source.event_time.columns[0]
+        raise SourceMalformed(
+            retrieved.source,
+            retrieved.address,
+            "no_dates",
+            column=name,
+            found=f"{table[TEXT + name].unique(maintain_order=True).head(3).to_list()}",
+            allowed=f"dates as in {source.event_time.format!r}",
+        )
+    table = table.with_columns(filed=pl.col("event_time").forward_fill().backward_fill())
+    return pl.concat([_group_items(table, source, name) for name in source.groups], how="diagonal")
+
+
+def group_columns(source: Source, group_name: str) -> list[str]:
+    """The group's own columns, without those of the key."""
+    return [name for name in source.groups[group_name].columns if name not in source.key]
+
+
+def digest_of(source: Source, group_name: str) -> pl.Expr:
+    """The content of an item as text: equal for equal values, however the provider writes them."""
+    zone = source.event_time.time_zone
+    dated = pl.concat_str(
+        [pl.col(TEXT + name).fill_null("") for name in source.event_time.columns], separator=_BETWEEN
+    )
+    parts = [pl.coalesce(pl.col("event_time").dt.timestamp("us").cast(pl.String), "!" + dated)]
+    for name in group_columns(source, group_name):
+        kind = source.groups[group_name].columns[name]
+        value = value_of(name, kind, zone)
+        value = value.dt.timestamp("us") if kind == "datetime" else value
+        unread = pl.when(is_given(name, kind)).then("!" + pl.col(TEXT + name))
+        parts.append(pl.coalesce(value.cast(pl.String), unread, pl.lit("")))
+    return pl.concat_str([*parts, pl.col("faults").list.join(";")], separator=_BETWEEN)
+
+
+def _group_items(table: pl.DataFrame, source: Source, group_name: str) -> pl.DataFrame:
+    group = source.groups[group_name]
+    own = group_columns(source, group_name)
+    zone = source.event_time.time_zone
+    given = [is_given(name, group.columns[name]) for name in own]
+    texts = dict.fromkeys([*source.key, *source.event_time.columns, *own])
+    rule_column = group.known_at.column
+    if rule_column:
+        texts[rule_column] = None
+    items = table.with_columns(
+        group=pl.lit(group_name),
+        faults=_faults(source, group_name),
+        empty=~pl.any_horizontal(given) if given else pl.lit(False),
+        known_at=known_at(source, group, pl.col("event_time")),
+    )
+    # An unreadable moment of knowledge is a fault, filed like an unreadable date; an absent one is not
+    # known yet.
+    lost = pl.col("event_time").is_null()
+    if rule_column:
+        lost |= is_given(rule_column, "datetime") & value_of(rule_column, "datetime", zone).is_null()
+    filed = pl.col("filed") if rule_column else known_at(source, group, pl.col("filed"))
+    items = items.with_columns(known_at=pl.when(lost).then(filed).otherwise("known_at"))
+    items = items.filter(pl.col("known_at").is_not_null()).with_columns(digest=digest_of(source, group_name))
+    items = _with_duplicates(items, source).with_columns(digest=digest_of(source, group_name))
+    names = ["line", "group", "event_time", "known_at", "faults", "empty", "digest"]
+    return items.select(*names, *(TEXT + name for name in texts))
+
+
+def _faults(source: Source, group_name: str) -> pl.Expr:
+    group = source.groups[group_name]
+    zone = source.event_time.time_zone
+    keyless = pl.any_horizontal([pl.col(TEXT + name).is_null() for name in source.key])
+    dated = ", ".join(source.event_time.columns)
+    checks: list[pl.Expr] = [
+        pl.when(keyless).then(pl.lit("no key")),
+        pl.when(pl.col("event_time").is_null()).then(pl.lit(f"unreadable date: {dated}")),
+    ]
+    kinds = dict(group.columns)
+    if group.known_at.column:
+        kinds.setdefault(group.known_at.column, "datetime")
+    kinds |= {name: "str" for name in source.key if name not in kinds}
+    checks += [fault_of(name, kind, zone) for name, kind in kinds.items()]
+    # In a row with a field too many or too few no value can be trusted to stand under its name.
+    misfit = pl.lit(["wrong number of fields"], dtype=pl.List(pl.String))
+    found = pl.concat_list(checks).list.drop_nulls()
+    return pl.when(pl.col("misfit").is_not_null()).then(misfit).otherwise(found)
+
+
+def _with_duplicates(items: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """Name doubled keys. Of equal copies the first is kept; of differing ones none can be trusted."""
+    keys = [TEXT + name for name in source.key]
+    full = ~pl.col("empty") & pl.all_horizontal([pl.col(name).is_not_null() for name in keys])
+    content = pl.when(full).then(pl.col("digest"))
+    differing = content.drop_nulls().n_unique().over(keys) > 1
+    copy = full.cast(pl.Int64).cum_sum().over(keys) > 1
+    doubled = full & (differing | copy)
+    named = pl.col("faults").list.concat(pl.lit(["duplicate key"], dtype=pl.List(pl.String)))
+    return items.with_columns(faults=pl.when(doubled).then(named).otherwise("faults"))

@@ -1,0 +1,205 @@
+"""From a provider's bytes to rows of text, and from text to the declared types.
+
+Everything is read as text first. What is wrong with the whole table raises `SourceMalformed`; what
+is wrong with single rows becomes a fault of those rows, and they end in quarantine.
+"""
+
+import csv
+import difflib
+import io
+
+import polars as pl
+
+from pennant.data.errors import SourceMalformed
+from pennant.data.sources import Retrieved
+from pennant.declaration.model import Source
+
+TEXT = "text."
+"""Prefix of a provider's column as it was written, so that no name of its can meet one of ours."""
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+"""What providers write for an absent number, flag or moment. In a `str` column only the empty text is."""
+UNDECODABLE = "\ufffd"
+_FEWEST_FOR_RETYPED = 3
+
+_TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
+_ISO_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
+_ISO_LOCAL = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+
+POLARS_TYPES: dict[str, pl.DataType] = {
+    "str": pl.String(),
+    "int": pl.Int64(),
+    "float": pl.Float64(),
+    "bool": pl.Boolean(),
+    "datetime": pl.Datetime("us", "UTC"),
+}
+
+
+def declared_columns(source: Source) -> list[str]:
+    """Every column of the provider that the declaration reads, each once, keys first."""
+    names = [*source.key, *source.event_time.columns]
+    for group in source.groups.values():
+        names += [*group.columns, *([group.known_at.column] if group.known_at.column else [])]
+    return list(dict.fromkeys(names))
+
+
+def read_table(retrieved: Retrieved, source: Source) -> pl.DataFrame:
+    """The provider's table as text: `line`, `misfit` and one `text.<column>` per declared column.
+
+    `line` is the line of the file; `misfit` says how a row's number of fields is wrong, else null.
+    Text is stripped of surrounding blanks; empty text is null.
+
+    Raises:
+        SourceMalformed: the bytes are not the declared table.
+    """
+    header, rows, lines = _parse(retrieved)
+    columns = declared_columns(source)
+    _check_header(retrieved, header, columns)
+    width = len(header)
+    if rows and len(rows[-1]) < width:
+        raise _malformed(
+            retrieved,
+            "truncated",
+            found=f"{len(rows[-1])} fields in the last line ({lines[-1]})",
+            allowed=f"{width} fields as in the header",
+        )
+    misfits = [None if len(row) == width else f"{len(row)} of {width} fields" for row in rows]
+    data: dict[str, pl.Series] = {
+        "line": pl.Series(lines, dtype=pl.Int64),
+        "misfit": pl.Series(misfits, dtype=pl.String),
+    }
+    for name in columns:
+        at = header.index(name)
+        cells = [row[at] if at < len(row) else None for row in rows]
+        data[TEXT + name] = pl.Series(cells, dtype=pl.String)
+    table = pl.DataFrame(data)
+    stripped = pl.col("^text\\..*$").str.strip_chars()
+    table = table.with_columns(pl.when(stripped != "").then(stripped))
+    _check_retyped(retrieved, table, source)
+    return table
+
+
+def value_of(column: str, kind: str, time_zone: str = "UTC") -> pl.Expr:
+    """The typed value of a text column; null where it is missing or cannot be read as `kind`.
+
+    A datetime is ISO 8601; one without offset is taken in `time_zone`.
+    """
+    text = pl.col(TEXT + column)
+    if kind == "str":
+        return text
+    given = pl.when(~text.is_in(MISSING)).then(text)
+    if kind == "int":
+        whole = given.str.extract(r"^\+?(-?\d{1,18})(?:\.0*)?$", 1)
+        return whole.cast(pl.Int64, strict=False)
+    if kind == "float":
+        number = given.cast(pl.Float64, strict=False)
+        return pl.when(number.is_finite()).then(number)
+    if kind == "bool":
+        lower = given.str.to_lowercase()
+        return pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)
+    return _moment(given, time_zone)
+
+
+def is_given(column: str, kind: str) -> pl.Expr:
+    """Whether the provider gave anything for this column in a row."""
+    text = pl.col(TEXT + column)
+    return text.is_not_null() if kind == "str" else text.is_not_null() & ~text.is_in(MISSING)
+
+
+def fault_of(column: str, kind: str, time_zone: str = "UTC") -> pl.Expr:
+    """Text that says what is wrong with a row's value of this column; null where nothing is."""
+    article = "an" if kind == "int" else "a"
+    text = pl.col(TEXT + column)
+    return (
+        pl.when(text.str.contains(UNDECODABLE, literal=True))
+        .then(pl.lit(f"not UTF-8: {column}"))
+        .when(is_given(column, kind) & value_of(column, kind, time_zone).is_null())
+        .then(pl.lit(f"not {article} {kind}: {column}"))
+    )
+
+
+def _moment(text: pl.Expr, time_zone: str) -> pl.Expr:
+    iso = text.str.replace(" ", "T", literal=True).str.replace(r"[Zz]$", "+00:00")
+    utc = [
+        iso.str.strptime(pl.Datetime("us"), form, strict=False).dt.convert_time_zone("UTC")
+        for form in _ISO_ZONED
+    ]
+    local = [
+        iso.str.strptime(pl.Datetime("us"), form, strict=False)
+        .dt.replace_time_zone(time_zone, ambiguous="earliest", non_existent="null")
+        .dt.convert_time_zone("UTC")
+        for form in _ISO_LOCAL
+    ]
+    return pl.coalesce(*utc, *local)
+
+
+def _parse(retrieved: Retrieved) -> tuple[list[str], list[list[str]], list[int]]:
+    text = retrieved.content.decode("utf-8-sig", errors="replace")
+    start = text.lstrip()[:200]
+    if not start:
+        raise _malformed(retrieved, "empty", found=f"{len(retrieved.content)} bytes", allowed="a CSV table")
+    if start.startswith("<"):
+        raise _malformed(retrieved, "html", found=repr(start[:80]), allowed="a CSV table")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        header = [name.strip() for name in next(row for row in reader if row)]
+        for row in reader:
+            if row:
+                rows.append(row)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        problem = "truncated" if "unexpected end of data" in str(error) else "not_text"
+        raise _malformed(
+            retrieved, problem, found=f"{error} in line {reader.line_num}", allowed="a CSV table"
+        ) from error
+    return header, rows, lines
+
+
+def _check_header(retrieved: Retrieved, header: list[str], columns: list[str]) -> None:
+    for name in columns:
+        if header.count(name) > 1:
+            raise _malformed(
+                retrieved, "doubled_column", column=name, found=f"{header.count(name)} of it", allowed="one"
+            )
+    missing = [name for name in columns if name not in header]
+    if not missing:
+        return
+    free = [name for name in header if name not in columns]
+    raise _malformed(
+        retrieved,
+        "missing_column",
+        column=missing[0],
+        found=f"the columns {', '.join(header)[:600]}",
+        allowed=f"a table with {', '.join(missing)}",
+        nearest=_nearest(missing[0], free),
+    )
+
+
+def _nearest(name: str, names: list[str]) -> str | None:
+    folded = {each.casefold(): each for each in names}
+    found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    return folded[found[0]] if found else None
+
+
+def _check_retyped(retrieved: Retrieved, table: pl.DataFrame, source: Source) -> None:
+    whole = table.filter(pl.col("misfit").is_null())
+    zone = source.event_time.time_zone
+    for group in source.groups.values():
+        for name, kind in group.columns.items():
+            given = whole.filter(is_given(name, kind))
+            if given.height < _FEWEST_FOR_RETYPED or kind == "str":
+                continue
+            if given.select(value_of(name, kind, zone).is_null().all()).item():
+                sample = given[TEXT + name].unique(maintain_order=True).head(3).to_list()
+                raise _malformed(
+                    retrieved,
+                    "retyped_column",
+                    column=name,
+                    found=f"{sample} and no {kind} in {given.height} rows",
+                    allowed=kind,
+                )
+
+
+def _malformed(retrieved: Retrieved, problem: str, **given: str | None) -> SourceMalformed:
+    return SourceMalformed(retrieved.source, retrieved.address, problem, **given)  # type: ignore[arg-type]

@@ -1,0 +1,64 @@
+"""What the later rooms read: every version of every value, with the moment it was known."""
+
+import io
+import json
+from datetime import datetime
+
+import polars as pl
+
+from pennant.data.items import UTC_MOMENT, group_columns
+from pennant.data.lake import Lake
+from pennant.data.reading import POLARS_TYPES
+from pennant.declaration.model import Source, UseCase
+from pennant.reference import Reference, Window
+
+
+def versions(use_case: UseCase, source: str, group: str, lake: Lake, as_of: datetime) -> pl.DataFrame:
+    """All versions of a group's rows from validated batches that end at `as_of` or earlier.
+
+    A later version of a key is a correction. One that says the same as the version before it is
+    left out, so the order in which windows were ingested leaves no trace.
+
+    Returns:
+        Columns: the key (text), `event_time`, `known_at`, `batch_as_of` (Datetime us UTC) and the
+        group's declared columns; sorted by `known_at`, `event_time`, key. No row has a `known_at`
+        after `as_of`.
+
+    Raises:
+        LakeCorrupt: a validated batch is not the one that was written.
+    """
+    declared = use_case.sources[source]
+    own = group_columns(declared, group)
+    frames = [pl.DataFrame(schema=_schema(declared, group))]
+    folder = f"validated/{use_case.name}/{source}"
+    for path in lake.list(folder):
+        if not path.endswith("/batch.json"):
+            continue
+        window = Window.from_key(path.split("/")[-2])
+        if window.as_of <= as_of and (rows := _rows(path, group, lake)) is not None:
+            frames.append(rows.with_columns(batch_as_of=pl.lit(window.as_of).cast(UTC_MOMENT)))
+    found = pl.concat([frame.select(frames[0].columns) for frame in frames])
+    found = found.filter(pl.col("known_at") <= as_of)
+    found = found.sort("known_at", "batch_as_of", "event_time", *declared.key)
+    same = pl.all_horizontal(
+        [pl.col(name).eq_missing(pl.col(name).shift().over(declared.key)) for name in ("event_time", *own)]
+    )
+    first = pl.int_range(pl.len()).over(declared.key) == 0
+    return found.filter(first | ~same).sort("known_at", "event_time", *declared.key, "batch_as_of")
+
+
+def _schema(source: Source, group: str) -> dict[str, pl.DataType]:
+    kinds = source.groups[group].columns
+    schema: dict[str, pl.DataType] = {name: pl.String() for name in source.key}
+    schema |= dict.fromkeys(("event_time", "known_at", "batch_as_of"), UTC_MOMENT)
+    return schema | {name: POLARS_TYPES[kinds[name]] for name in group_columns(source, group)}
+
+
+def _rows(path: str, group: str, lake: Lake) -> pl.DataFrame | None:
+    batch = json.loads(lake.get(lake.uri(path)))
+    held = batch["groups"].get(group)
+    if held is None:
+        return None
+    uri = lake.uri(f"{path.removesuffix('batch.json')}{group}.parquet")
+    content = lake.get(Reference(uri=uri, sha256=held["sha256"]))
+    return pl.read_parquet(io.BytesIO(content))
