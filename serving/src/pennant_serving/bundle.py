@@ -53,6 +53,7 @@ class Bundle:
         sha256: hash of the bytes of SHA256SUMS; names the bundle everywhere.
         manifest: bundle.json as it was read.
         importances: mean absolute SHAP value per feature, from explain.json.
+        example: features of the first golden row, for the API's documentation.
         signed: False only for a bundle loaded with `allow_unsigned` and no key.
     """
 
@@ -62,6 +63,7 @@ class Bundle:
     manifest: dict[str, Any]
     importances: dict[str, float]
     golden: Golden
+    example: dict[str, float | None]
     signed: bool
     trained_until: datetime
     scorer: Scorer
@@ -111,7 +113,7 @@ def load(folder: Path, public_key: bytes | None, *, allow_unsigned: bool = False
         for each in manifest.members
     ]
     scorer = Scorer(manifest, members)
-    golden = _check_golden(contents["golden.parquet"], manifest.inputs, scorer)
+    golden, first = _check_golden(contents["golden.parquet"], manifest.inputs, scorer)
     return Bundle(
         sha256=hashlib.sha256(sums).hexdigest(),
         use_case=manifest.use_case,
@@ -119,6 +121,10 @@ def load(folder: Path, public_key: bytes | None, *, allow_unsigned: bool = False
         manifest=json.loads(contents["bundle.json"]),
         importances=_importances(contents["explain.json"]),
         golden=golden,
+        example={
+            each.name: None if math.isnan(value) else value
+            for each, value in zip(manifest.inputs, first, strict=True)
+        },
         signed=public_key is not None,
         trained_until=manifest.trained_until,
         scorer=scorer,
@@ -232,7 +238,7 @@ def _importances(content: bytes) -> dict[str, float]:
         ) from error
 
 
-def _check_golden(content: bytes, inputs: list[Input], scorer: Scorer) -> Golden:
+def _check_golden(content: bytes, inputs: list[Input], scorer: Scorer) -> tuple[Golden, list[float]]:
     names = [each.name for each in inputs]
     try:
         table = pq.read_table(pa.BufferReader(content))
@@ -243,7 +249,8 @@ def _check_golden(content: bytes, inputs: list[Input], scorer: Scorer) -> Golden
         ) from error
     if table.num_rows == 0:
         raise BundleRejected("golden", "golden.parquet", "no rows", "at least one row")
-    scores = scorer.predict(np.column_stack([columns[name] for name in names]))
+    rows = np.column_stack([columns[name] for name in names])
+    scores = scorer.predict(rows)
     worst = 0.0
     for name, answered in zip(_EXPECTED, (scores.prediction, scores.low, scores.high), strict=True):
         errors = np.abs(answered - columns[name])
@@ -256,7 +263,7 @@ def _check_golden(content: bytes, inputs: list[Input], scorer: Scorer) -> Golden
                 f"{name} {columns[name][row]!r} within {GOLDEN_TOLERANCE}",
             )
         worst = max(worst, float(errors[row]))
-    return Golden(table.num_rows, worst)
+    return Golden(table.num_rows, worst), rows[0].tolist()
 
 
 def fetch(uri: str, cache: Path, sha256: str) -> Path:

@@ -15,7 +15,7 @@ Reason = Literal[
 ]
 
 
-class BundleRejected(Exception):  # noqa: N818 - the name is part of the contract between the packages
+class BundleRejected(Exception):
     """A bundle that must not be served.
 
     Attributes:

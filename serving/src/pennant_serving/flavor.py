@@ -32,7 +32,7 @@ class BundleModel:
         Raises:
             ValueError: a column of the contract is absent.
         """
-        import pandas as pd  # noqa: PLC0415 - the serving app runs without pandas
+        import pandas as pd
 
         names = [each.name for each in self.bundle.inputs]
         absent = [name for name in names if name not in model_input.columns]
