@@ -174,7 +174,8 @@ def _absence_steps(regime: Regime) -> Floats:
     terms = [share**regime.absence_shape]
     for count in range(1, MAX_ABSENCES):
         terms.append(terms[-1] * (regime.absence_shape + count - 1) / count * (1.0 - share))
-    return np.cumsum(terms)
+    steps: Floats = np.cumsum(terms)
+    return steps
 
 
 def _rest_days(day: Ints, home: Ints, away: Ints, days: int) -> Floats:

@@ -1,0 +1,62 @@
+"""What can go wrong between validated batches and features, as errors built from data."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from pennant.errors import PennantError
+
+
+class FeaturesModuleBroken(PennantError):
+    """A use case's `features.py` is missing, does not import, or lacks a function."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        """Keep the file and what is wrong with it."""
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"{path}: {problem}. It has to define features(view) and baselines(view), each giving one row "
+            "per view.requests row; see docs/features.md"
+        )
+
+
+class FeaturesMismatch(PennantError):
+    """A feature function gave other columns or rows than the declaration and the requests ask for."""
+
+    def __init__(self, use_case: str, function: str, problem: str, found: object, expected: object) -> None:
+        """Keep what was given and what was asked for."""
+        self.use_case, self.function, self.problem = use_case, function, problem
+        self.found, self.expected = found, expected
+        super().__init__(
+            f"{use_case}: {function}() {problem}: found {found}, expected {expected}. "
+            "Make features.py and use_case.yaml agree"
+        )
+
+
+class ClockViolation(PennantError):
+    """A feature function asked for a value that is not known when the prediction is made."""
+
+    def __init__(self, source: str, group: str, reason: str) -> None:
+        """Keep which column group was asked for, and the reason of the domain."""
+        self.source, self.group, self.reason = source, group, reason
+        super().__init__(f"{source}.{group}: {reason}")
+
+
+class UnknownColumns(PennantError):
+    """A source, a group or a column that the view does not have."""
+
+    def __init__(self, what: str, found: Sequence[str], allowed: Sequence[str]) -> None:
+        """Keep what was asked for and what there is."""
+        self.what, self.found, self.allowed = what, list(found), list(allowed)
+        super().__init__(f"{what}: found {', '.join(found)}; allowed are {', '.join(allowed)}")
+
+
+class NoSnapshotRows(PennantError):
+    """A snapshot would have no row."""
+
+    def __init__(self, use_case: str, as_of: datetime, requests: int, labelled: int) -> None:
+        """Keep how many requests and labels there were."""
+        self.use_case, self.as_of, self.requests, self.labelled = use_case, as_of, requests, labelled
+        super().__init__(
+            f"{use_case}: no row for a snapshot as of {as_of.isoformat()}: {requests} events in the "
+            f"history, {labelled} labels known by then. Ingest earlier windows first, or choose a later as_of"
+        )

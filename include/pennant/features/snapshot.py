@@ -1,0 +1,125 @@
+"""Training snapshots: immutable Parquet files named by the SHA-256 of their bytes.
+
+The same declaration, code and `as_of` give the same bytes, also after later batches and corrections have
+arrived: only what was known at `as_of` goes in, in a fixed order, written with fixed options.
+"""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pennant.data.lake import Lake
+from pennant.declaration.model import UseCase
+from pennant.features.build import BASELINE, baseline_columns, feature_rows, requests_of
+from pennant.features.errors import NoSnapshotRows
+from pennant.features.labels import labels_of
+from pennant.features.module import code_hash, features_module
+from pennant.features.tables import load_tables
+from pennant.reference import Reference
+from pennant.settings import Settings
+
+
+@dataclass(frozen=True)
+class SnapshotManifest:
+    """What `snapshot.json` says about the data beside it."""
+
+    use_case: str
+    as_of: datetime
+    rows: int
+    columns: list[str]
+    code: str
+
+
+def build_snapshot(use_case: UseCase, lake: Lake, settings: Settings, as_of: datetime) -> Reference:
+    """Build the snapshot of everything trainable at `as_of` and put it in the lake.
+
+    Rows: `entity`, `event_time`, `moment`, `label` (void rows are left out), `label_known_at` (when the
+    label was first known; a later correction of it changes the value and not its age), the features and
+    `baseline__<column>`. History reaches back `history_days` + `fresh_days`.
+
+    Raises:
+        NoSnapshotRows: nothing trainable was known by then.
+    """
+    frame = snapshot_frame(use_case, lake, settings, as_of)
+    code = code_hash(settings.use_cases / use_case.name)
+    identity = {"use_case": use_case.name, "as_of": _text(as_of), "code": code}
+    content = _parquet(frame, identity)
+    sha256 = hashlib.sha256(content).hexdigest()
+    manifest = {**identity, "rows": frame.height, "columns": frame.columns}
+    described = json.dumps(manifest, sort_keys=True, indent=1).encode()
+    lake.put(f"snapshots/{sha256}/snapshot.json", described)  # first: who finds the data finds this
+    return lake.put(f"snapshots/{sha256}/data.parquet", content)
+
+
+def snapshot_frame(use_case: UseCase, lake: Lake, settings: Settings, as_of: datetime) -> pl.DataFrame:
+    """Return the rows of the snapshot as of a moment, sorted by event_time and entity."""
+    tables = load_tables(use_case, lake, as_of)
+    start = as_of - timedelta(days=use_case.split.history_days + use_case.split.fresh_days)
+    requests = requests_of(use_case, tables, start, as_of, as_of)
+    known = labels_of(use_case, tables).filter(~pl.col("void"))
+    known = known.select("entity", "label", pl.col("first_known_at").alias("label_known_at"))
+    asked = requests.join(known.select("entity"), on="entity", how="semi")
+    if asked.is_empty():
+        raise NoSnapshotRows(use_case.name, as_of, requests.height, known.height)
+    module = features_module(settings.use_cases / use_case.name)
+    rows = feature_rows(use_case, module, tables, asked).join(known, on="entity", how="inner")
+    order = ["entity", "event_time", "moment", "label", "label_known_at", *use_case.features]
+    order += [BASELINE + name for name in baseline_columns(use_case)]
+    return rows.select(order).sort("event_time", "entity")
+
+
+def load_snapshot(lake: Lake, reference: Reference) -> pl.DataFrame:
+    """Read a snapshot's rows; its hash is verified."""
+    return pl.read_parquet(io.BytesIO(lake.get(reference)))
+
+
+def snapshot_manifest(lake: Lake, reference: Reference) -> SnapshotManifest:
+    """Read what a snapshot says about itself (from its own verified bytes)."""
+    found = pq.ParquetFile(io.BytesIO(lake.get(reference)))
+    said = {key.decode(): value.decode() for key, value in (found.metadata.metadata or {}).items()}
+    return SnapshotManifest(
+        use_case=said["use_case"],
+        as_of=datetime.fromisoformat(said["as_of"]),
+        rows=found.metadata.num_rows,
+        columns=list(found.schema_arrow.names),
+        code=said["code"],
+    )
+
+
+def _parquet(frame: pl.DataFrame, identity: dict[str, str]) -> bytes:
+    """Write Parquet with every option that touches the bytes fixed here.
+
+    The identity goes into the file, so that equal rows of different moments are different snapshots.
+    """
+    fields = [pa.field(name, _ARROW[dtype.base_type()]) for name, dtype in frame.schema.items()]
+    table = frame.to_arrow().cast(pa.schema(fields)).replace_schema_metadata(identity)
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        version="2.6",
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,
+        row_group_size=1 << 20,
+    )
+    return sink.getvalue()
+
+
+_ARROW = {
+    pl.String: pa.string(),
+    pl.Float64: pa.float64(),
+    pl.Datetime: pa.timestamp("us", tz="UTC"),
+}
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()

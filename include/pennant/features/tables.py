@@ -1,0 +1,61 @@
+"""All versions of all column groups that were known at a moment: what views are cut from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from pennant.data import validated
+from pennant.data.lake import Lake
+from pennant.declaration.model import UseCase
+from pennant.features.errors import UnknownColumns
+
+Group = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Versions by (source, group).
+
+    Each frame has the key columns of its source, `event_time`, `known_at` (UTC, microseconds),
+    `batch_as_of` and the group's columns; one row per version of a value.
+    """
+
+    frames: Mapping[Group, pl.DataFrame]
+    keys: Mapping[str, list[str]]
+
+    def versions(self, source: str, group: str) -> pl.DataFrame:
+        """Return the versions of one column group, in the order of `known_at`.
+
+        Raises:
+            UnknownColumns: the use case declares no such group.
+        """
+        if (source, group) not in self.frames:
+            allowed = [f"{each}.{name}" for each, name in self.frames]
+            raise UnknownColumns("column group", [f"{source}.{group}"], allowed)
+        return self.frames[source, group]
+
+    def correction_moments(self) -> list[datetime]:
+        """Return when a value was replaced by another: `known_at` of second and later versions."""
+        moments: set[datetime] = set()
+        for (source, _), frame in self.frames.items():
+            later = frame.filter(pl.col("known_at") > pl.col("known_at").min().over(self.keys[source]))
+            moments.update(later["known_at"].unique())
+        return sorted(moments)
+
+
+def load_tables(use_case: UseCase, lake: Lake, as_of: datetime) -> Tables:
+    """Read every declared column group as it was known at `as_of`."""
+    frames: dict[Group, pl.DataFrame] = {}
+    for source, declared in use_case.sources.items():
+        for group in declared.groups:
+            frames[source, group] = in_order(
+                validated.versions(use_case, source, group, lake, as_of), declared.key
+            )
+    return Tables(frames, {source: declared.key for source, declared in use_case.sources.items()})
+
+
+def in_order(versions: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """Sort versions by known_at, then event_time, then key: the order that every feature works in."""
+    return versions.sort("known_at", "event_time", *key, maintain_order=True)

@@ -1,0 +1,137 @@
+"""The view of a feature function: what was known when, and nothing else.
+
+A view holds the requests of one *epoch*, a span in which no value was replaced by a correction. So it can
+show one version of every value, the newest known in the epoch, and still no request reads a value before it
+was known: rows that became known later than a request's moment are cut off by the as-of joins.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from pennant.features.errors import ClockViolation, UnknownColumns
+from pennant.features.tables import Group, Tables
+
+_ROW = "_row"
+
+
+@dataclass(frozen=True)
+class View:
+    """Requests and what they may know.
+
+    Attributes:
+        requests: one row per prediction: `entity`, `event_time`, `moment` (features may know what was
+            known by then), `settled_at` (when the label can be known), and the spine's columns as they
+            were known at the moment.
+        tables: every version known at the end of the build.
+        label: column group of the label, which no request may read of its own row.
+        settles: True in `baselines`, which may read closing values of the request's own row.
+    """
+
+    requests: pl.DataFrame
+    tables: Tables
+    label: Group
+    settles: bool = False
+
+    def events(self, source: str, *groups: str) -> pl.DataFrame:
+        """Return the rows of a source whose named groups are all known, in the order they became known.
+
+        Columns: key, `event_time`, `known_at` (when the last of the groups was first known) and the
+        groups' columns, in the newest version of this epoch. The rows reach up to the newest moment of
+        the requests: whatever is made of them has to go through `asof`.
+        """
+        key = self.tables.keys[source]
+        shown: pl.DataFrame | None = None
+        for group in groups:
+            rows = self._newest(source, group)
+            if shown is None:
+                shown = rows
+                continue
+            shown = shown.join(rows.drop("event_time"), on=key, how="inner", suffix="_of_group")
+            shown = shown.with_columns(pl.max_horizontal("known_at", "known_at_of_group").alias("known_at"))
+            shown = shown.drop("known_at_of_group")
+        if shown is None:
+            allowed = [group for each, group in self.tables.frames if each == source]
+            raise UnknownColumns(f"column groups of events({source!r})", ["none"], allowed)
+        return shown.sort("known_at", "event_time", *key)
+
+    def own(self, source: str, group: str, *columns: str) -> pl.DataFrame:
+        """Return values of the requests' own rows as known at their moments, else null; in request order."""
+        return self._lookup(source, group, columns, "moment")
+
+    def settled(self, source: str, group: str, *columns: str) -> pl.DataFrame:
+        """Return values of the requests' own rows as known when they settle, else null; in request order.
+
+        For baselines only: the closing line, which nobody has when the prediction is made.
+
+        Raises:
+            ClockViolation: in features(), or for the group that holds the label.
+        """
+        if not self.settles:
+            reason = "features() may not read what becomes known after the moment; only baselines() may"
+            raise ClockViolation(source, group, reason)
+        if (source, group) == self.label:
+            reason = "this group holds the label; a baseline that reads its own outcome is no forecast"
+            raise ClockViolation(source, group, reason)
+        return self._lookup(source, group, columns, "settled_at")
+
+    def asof(self, entity: str | pl.Expr, timeline: pl.DataFrame, *values: str) -> pl.DataFrame:
+        """Join to each request the last row of its entity's timeline known at its moment.
+
+        Args:
+            entity: request column, or an expression over the requests, that names the entity.
+            timeline: columns `entity`, `known_at` and the values; at equal `known_at` the last row wins.
+            values: columns to give; default `value`.
+
+        Returns:
+            The values in the order of the requests; null where nothing was known.
+        """
+        wanted = list(values) or ["value"]
+        who = pl.col(entity) if isinstance(entity, str) else entity
+        asked = self.requests.select(who.cast(pl.String).alias("entity"), "moment").with_row_index(_ROW)
+        known = timeline.select("entity", "known_at", *wanted).sort("known_at", maintain_order=True)
+        return _backward(asked, known, "moment", ["entity"], wanted)
+
+    def _newest(self, source: str, group: str) -> pl.DataFrame:
+        """Return one row per key: the newest version of this epoch, at its first version's known_at."""
+        key = self.tables.keys[source]
+        last = self.requests["moment"].max()
+        known = self.tables.versions(source, group).filter(pl.col("known_at") <= last).drop("batch_as_of")
+        first = pl.col("known_at").first().over(key).alias("known_at")
+        return known.with_columns(first).unique(subset=key, keep="last", maintain_order=True)
+
+    def _lookup(self, source: str, group: str, columns: tuple[str, ...], moment: str) -> pl.DataFrame:
+        key = self.tables.keys[source]
+        versions = self.tables.versions(source, group)
+        missing = [each for each in (*key, *columns) if each not in versions.columns]
+        absent = [each for each in key if each not in self.requests.columns]
+        if missing or absent:
+            allowed = [each for each in versions.columns if each in self.requests.columns or not absent]
+            raise UnknownColumns(f"columns of {source}.{group} for the requests", missing + absent, allowed)
+        asked = self.requests.select(*key, moment).with_row_index(_ROW)
+        return _backward(asked, versions.select(*key, "known_at", *columns), moment, key, list(columns))
+
+
+def epochs(requests: pl.DataFrame, corrections: list[datetime]) -> list[pl.DataFrame]:
+    """Split requests so that within each part no correction falls between two moments."""
+    if requests.is_empty() or not corrections:
+        return [requests]
+    cuts = pl.Series("cut", corrections, dtype=requests.schema["moment"])
+    epoch = cuts.search_sorted(requests["moment"], side="right").alias("_epoch")
+    parts = requests.with_columns(epoch).partition_by("_epoch", maintain_order=True, include_key=False)
+    return list(parts)
+
+
+def _backward(
+    asked: pl.DataFrame, known: pl.DataFrame, moment: str, by: list[str], values: list[str]
+) -> pl.DataFrame:
+    joined = asked.sort(moment, maintain_order=True).join_asof(
+        known,
+        left_on=moment,
+        right_on="known_at",
+        by=by,
+        strategy="backward",
+        check_sortedness=False,  # sorted just above; polars cannot check it by group
+    )
+    return joined.sort(_ROW).select(values)
