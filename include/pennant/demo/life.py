@@ -118,7 +118,7 @@ class Life:
             run = self.airflow.wait(self.airflow.wait_for_new(self.dag("release"), self._seen["release"]))
             self._seen["release"].add(run.run_id)
             concluded = self.airflow.result(run, "conclude") or {}
-            version = self.serving.champion(self.use_case.name)
+            version = self.served_version()
             step.note = f"{concluded.get('state', '?')}: version {version} is served"
             self.story.served.append((occasion, version))
             return version
@@ -129,6 +129,11 @@ class Life:
             run = self.airflow.wait_for_new(self.dag("release"), self._seen["release"])
             started = self.airflow.wait_for_result(run, "start")
             step.note = f"version {started['version']} gets {self.use_case.release.canary_share:.0%}"
+
+    def served_version(self) -> str:
+        """The version that the serving app itself names as champion, or `none`."""
+        model = self.serving.model(self.use_case.name) or {"arms": []}
+        return next((str(each["version"]) for each in model["arms"] if each["arm"] == "champion"), "none")
 
     def live(self, window: Window) -> list[str]:
         """One step of the simulated clock: ingest, score before the events, settle, watch.

@@ -75,7 +75,7 @@ def _back(life: Life, settings: Settings) -> None:
         name = life.use_case.name
         with life.progress.step(f"pennant rollback {name}") as step:
             run_command(["rollback", name, "--why", "The demo shows the way back."], settings)
-            version = life.serving.champion(name)
+            version = life.served_version()
             life.story.served.append(("After the rollback", version))
             step.note = f"version {version} is served again"
     with life.progress.step("pennant ledger verify") as step:

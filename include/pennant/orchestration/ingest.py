@@ -57,19 +57,28 @@ def build(use_case: UseCase, settings: Settings) -> DAG:
 def _drain(name: str, window: dict[str, str]) -> dict[str, Any]:
     """Validate every pending batch, this run's and any that an earlier run left behind.
 
-    One run at a time drains a use case; the next finds nothing left and ends at once.
+    One run at a time drains a use case; the next finds nothing left and ends at once. A stopped batch
+    fails the run after the others were validated.
     """
+    from pennant.data.errors import BatchStopped
     from pennant.data.ingest import pending, validate
     from pennant.warehouse.lock import held
 
     place = workplace(name)
     done = {"batches": 0, "rows": 0, "quarantined": 0}
+    stopped: list[BatchStopped] = []
     with held(place.warehouse, f"validate:{name}"):
         for batch in pending(place.use_case, place.lake, place.warehouse, clock.from_xcom(window).as_of):
-            result = validate(place.use_case, batch, place.lake, place.warehouse)
+            try:
+                result = validate(place.use_case, batch, place.lake, place.warehouse)
+            except BatchStopped as error:
+                stopped.append(error)
+                continue
             done["batches"] += 1
             done["rows"] += result.rows
             done["quarantined"] += result.quarantined
+    if stopped:
+        raise stopped[0]
     if not done["batches"]:
         raise AirflowSkipException("Nothing was pending: another run has validated this window.")
     return done
