@@ -163,14 +163,22 @@ def check_label(use_case: UseCase, document: Document) -> Problems:
     if group is None:
         return
     key = use_case.sources[label.source].key
-    if use_case.spine.entity not in [*key, *group.columns]:
-        message = f"a label needs the predicted entity {use_case.spine.entity!r} in its rows"
+    entity = use_case.spine.entity
+    if entity in _spine_columns(use_case) and entity not in [*key, *group.columns]:
+        message = f"a label needs the predicted entity {entity!r} in its rows"
         names = ", ".join([*key, *group.columns])
         yield document.problem((*path, "group"), message, allowed=f"a group with it; here are {names}")
     yield from _expression(document, (*path, "expression"), label.expression, ">", group)
     if label.drop_when is not None:
         yield from _expression(document, (*path, "drop_when"), label.drop_when, "==", group)
     yield from _delay(document, (*path, "delay_hours"), label.delay_hours, group.known_at)
+
+
+def _spine_columns(use_case: UseCase) -> list[str]:
+    """Columns of the predicted rows; none where the spine leads nowhere, which is a problem of its own."""
+    source = use_case.sources.get(use_case.spine.source)
+    group = source.groups.get(use_case.spine.group) if source else None
+    return [*source.key, *group.columns] if source and group else []
 
 
 def _expression(document: Document, path: Field, text: str, operator: str, group: ColumnGroup) -> Problems:

@@ -50,12 +50,11 @@ def explain(document: Document, error: ErrorDetails) -> Problem:
         return _unknown(document, path)
     if kind == "missing":
         return _missing(document, path)
-    found = shown(error["input"])
-    if error["loc"][-1] == "[key]":
-        found = repr(path[-1])
-    names = [str(each) for each in _choices(annotation(path))]
+    of_key = error["loc"][-1] == "[key]"
+    found = repr(path[-1]) if of_key else shown(error["input"])
     if kind == "literal_error":
-        near = nearest(path[-1] if error["loc"][-1] == "[key]" else error["input"], names)
+        names = [str(each) for each in _choices(annotation(path[:-1] if of_key else path))]
+        near = nearest(path[-1] if of_key else error["input"], names)
         allowed = str(context.get("expected", ", ".join(names)))
         return document.problem(path, "not one of the allowed words", found=found, allowed=allowed, near=near)
     return document.problem(path, _message(kind), found=found, allowed=_allowed(kind, context, error["msg"]))
