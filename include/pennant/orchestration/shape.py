@@ -54,7 +54,7 @@ def use_case_dag(
         max_active_runs=max_active_runs,
         params={**moment_params(), **(params or {})},
         tags=sorted({"pennant", use_case.name, part, *use_case.tags}),
-        description=doc.strip().splitlines()[0],
+        description=" ".join(doc.split()).split(". ")[0] + ".",
         doc_md=documentation(use_case, part, doc),
         default_args={"owner": use_case.owner.team},
         render_template_as_native_obj=False,

@@ -1,0 +1,116 @@
+"""The generated Dags: all there, stable, cheap to parse, and none hidden by a broken neighbour."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from pennant.orchestration.factory import build_all
+from pennant.orchestration.steps import XCOM_LIMIT_BYTES, XComTooLarge, checked
+from pennant.settings import Settings
+
+PARTS = {"ingest", "train", "release", "score", "watch", "backtest"}
+HEAVY = (
+    "polars",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "mlflow",
+    "xgboost",
+    "optuna",
+    "evidently",
+    "shap",
+    "sklearn",
+)
+
+_SERIALIZE = """
+import hashlib, json
+from airflow.serialization.serialized_objects import DagSerialization
+from pennant.orchestration.factory import build_all
+text = json.dumps({name: DagSerialization.to_dict(dag) for name, dag in build_all().items()}, sort_keys=True)
+print(hashlib.sha256(text.encode()).hexdigest())
+"""
+
+_PARSE = """
+import json, sys
+before = set(sys.modules)
+import airflow.sdk
+import dags.pennant_use_cases
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def _python(repository: Path, code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=repository,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_the_dags_folder_gives_every_dag_of_every_use_case(repository: Path, airflow_database: None) -> None:
+    bag = DagBag(dag_folder=str(repository / "dags"))
+    assert bag.import_errors == {}
+    wanted = {f"{name}__{part}" for name in ("league_demo", "nfl_games") for part in PARTS}
+    assert set(bag.dags) == wanted | {"pennant__maintain"}
+
+
+def test_generated_dags_are_byte_equal_whatever_the_hash_seed(repository: Path) -> None:
+    first, second = (_python(repository, _SERIALIZE, PYTHONHASHSEED=seed) for seed in ("1", "4711"))
+    assert first == second
+
+
+def test_parsing_the_dags_imports_no_ml_library(repository: Path) -> None:
+    imported = json.loads(_python(repository, _PARSE))
+    assert "pennant.orchestration.factory" in imported
+    assert [name for name in HEAVY if name in imported] == []
+
+
+def test_a_broken_declaration_is_one_broken_dag_and_hides_no_other(repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / "include" / "use_cases", tmp_path / "use_cases")
+    broken = tmp_path / "use_cases" / "nfl_games" / "use_case.yaml"
+    broken.write_text(broken.read_text().replace("owner:", "ownr:"))
+    dags = build_all(Settings(use_cases=tmp_path / "use_cases"))
+    assert {name for name in dags if name.startswith("nfl_games")} == {"nfl_games__broken"}
+    assert {f"league_demo__{part}" for part in PARTS} < set(dags)
+    assert "owner" in (dags["nfl_games__broken"].doc_md or "")
+
+
+def test_every_dag_says_what_it_does_and_takes_a_moment(repository: Path) -> None:
+    for name, dag in build_all().items():
+        assert dag.doc_md, name
+        assert "pennant" in dag.tags
+        if name != "pennant__maintain":
+            assert {"as_of", "window_start"} <= set(dag.params)
+
+
+def test_a_replayed_use_case_has_no_schedule_beyond_its_span() -> None:
+    dags = build_all(Settings(replay=True))
+    assert all(dag.end_date is not None for name, dag in dags.items() if name != "pennant__maintain")
+
+
+def test_the_first_task_resolves_the_moment_and_nothing_else_does() -> None:
+    for name, dag in build_all().items():
+        if name.endswith(("__ingest", "__train", "__score", "__watch", "__backtest")):
+            assert [task.task_id for task in dag.roots] == ["resolve"], name
+
+
+@pytest.mark.parametrize("size", [XCOM_LIMIT_BYTES - 2, 10])
+def test_a_small_xcom_passes_unchanged(size: int) -> None:
+    assert checked("step", "x" * size) == "x" * size
+
+
+def test_an_xcom_that_carries_data_is_refused() -> None:
+    with pytest.raises(XComTooLarge) as refused:
+        checked("step", ["x" * 100] * 100)
+    assert refused.value.found_bytes > XCOM_LIMIT_BYTES
+    assert refused.value.task_name == "step"
