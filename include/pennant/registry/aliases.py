@@ -162,7 +162,8 @@ def rollback(
 ) -> LedgerEntry:
     """Swap champion and previous champion; a second rollback swaps them back.
 
-    A rollback whose process died before MLflow followed is finished, not made again.
+    The challenger loses its alias: it was judged against the champion that goes. A rollback whose
+    process died before MLflow followed is finished, not made again.
 
     Raises:
         NoPreviousChampion: there is nothing to go back to.
@@ -175,9 +176,10 @@ def rollback(
         champion, previous = state.get("champion"), state.get("previous_champion")
         if previous is None or champion is None:
             raise NoPreviousChampion(use_case, champion)
+        challenger = state.get("challenger")
         return Plan(
-            {"champion": previous, "previous_champion": champion},
-            {"champion": champion, "previous_champion": previous},
+            {"champion": previous, "previous_champion": champion, "challenger": None},
+            {"champion": champion, "previous_champion": previous, "challenger": challenger},
         )
 
     return perform(models, warehouse, request, plan, unfinished_is_same=True)

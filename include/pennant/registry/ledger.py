@@ -81,8 +81,8 @@ class LedgerRefused(PennantError, ValueError):
         self.found = found
         super().__init__(
             f"{where}: found {found!r} ({type(found).__name__}); a ledger entry holds text without NUL, "
-            "whole numbers, finite numbers, true, false, null, lists and objects with text keys. Write moments "
-            "as ISO 8601 text and a number that is not finite as text"
+            "whole numbers, finite numbers, true, false, null, lists and objects with text keys. "
+            "Write moments as ISO 8601 text and a number that is not finite as text"
         )
 
 

@@ -43,3 +43,9 @@ def fold(moves: Sequence[LedgerEntry]) -> dict[str, str]:
             else:
                 state[alias] = version
     return state
+
+
+def made(source: Engine | Connection, use_case: str, request_key: str) -> LedgerEntry | None:
+    """The move that was made under a key."""
+    same = (each for each in moves_of(source, use_case) if each.entry["request_key"] == request_key)
+    return next(same, None)

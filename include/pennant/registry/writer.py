@@ -69,6 +69,19 @@ def perform(
     return entry
 
 
+def catch_up(models: Models, warehouse: Engine, use_case: str) -> bool:
+    """Finish in MLflow what a killed process began; True if there was need to.
+
+    Raises:
+        AliasConflict: besides being behind, an alias was moved by somebody else.
+        RegistryDown: MLflow did not answer.
+    """
+    with held(warehouse, lock_name(use_case)) as connection:
+        moves = moves_of(connection, use_case)
+        connection.rollback()
+        return _finish(models, use_case, moves)
+
+
 def _make(
     models: Models, connection: Connection, request: Request, plan: Plan, state: Mapping[str, str]
 ) -> LedgerEntry:

@@ -1,124 +1,176 @@
-"""Pennant's own client of the serving API: predictions by batch, and what is served."""
+"""A client of the serving API, with the key that this installation made for itself."""
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
 
-from pennant.errors import PennantError
+from pennant.release.errors import PredictionsMissing, ServingDown, ServingKeyMissing, ServingRefused
 from pennant.settings import Settings
 
 if TYPE_CHECKING:
     import polars as pl
 
-_BATCH_ROWS = 500
-_BUSY = frozenset({httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS})
-
-
-class ServingRefused(PennantError):
-    """The serving app answered with a problem document."""
-
-    def __init__(self, url: str, status: int, problem: str) -> None:
-        self.url = url
-        self.status = status
-        self.problem = problem
-        super().__init__(f"{url} answered {status}: {problem}")
+CLIENT = "orchestrator"
+BATCH_ROWS = 500
+_ATTEMPTS = 4
+# A reload loads bundles and answers their golden rows before it returns.
+_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 
 
 class ServingClient:
-    """Speaks to one serving app with the orchestrator's key.
+    """Talks to the serving app at `settings.serving`; a context manager."""
 
-    A request is retried while the app is down or busy: ids are chosen here, so an answer that was lost on
-    the way is given again and logged once.
-    """
-
-    def __init__(self, settings: Settings, attempts: int = 6) -> None:
-        key = json.loads((settings.secrets / "serving.keys").read_text())["orchestrator"]
+    def __init__(self, settings: Settings) -> None:
+        self.url = settings.serving.rstrip("/")
         self._http = httpx.Client(
-            base_url=settings.serving, timeout=60, headers={"Authorization": f"Bearer {key}"}
-        )
-        self._retrying = Retrying(
-            retry=retry_if_exception(_passing),
-            wait=wait_exponential_jitter(initial=0.5, max=20),
-            stop=stop_after_attempt(attempts),
-            reraise=True,
+            base_url=self.url, headers={"Authorization": f"Bearer {_key(settings)}"}, timeout=_TIMEOUT
         )
 
-    def __enter__(self) -> "ServingClient":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
-    def predict(self, use_case: str, rows: "pl.DataFrame", features: list[str]) -> list[dict[str, Any]]:
-        """Predict every row.
+    def model(self, use_case: str) -> dict[str, Any] | None:
+        """What is served for a use case, as `GET /api/v2/models/{name}` says; None when nothing is.
+
+        Raises:
+            ServingDown: the app did not answer.
+            ServingRefused: the app said no.
+        """
+        return self._asked("GET", f"/api/v2/models/{use_case}", absent_is_none=True)
+
+    def reload(self, use_case: str) -> dict[str, Any]:
+        """Make the app follow the newest policy now, and say what it serves then.
+
+        Raises:
+            ServingDown: the app did not answer.
+            ServingRefused: the app said no, for example because a bundle does not verify.
+        """
+        return self._asked("POST", f"/api/v2/models/{use_case}/reload") or {}
+
+    def predict(self, use_case: str, rows: "pl.DataFrame", features: Sequence[str]) -> list[dict[str, Any]]:
+        """Ask for predictions in batches; asking again for the same rows gives the first answers.
 
         Args:
             use_case: name of the use case.
-            rows: columns `entity`, `event_time`, `moment` and every one of `features`.
-            features: names of the model's inputs.
+            rows: columns `entity`, `event_time`, `moment` and the features; n rows.
+            features: names of the feature columns.
 
         Returns:
-            One answer per row, in order, as the API gives it.
+            n answers in the order of the rows.
 
         Raises:
-            ServingRefused: the app refused a batch; nothing of that batch was predicted.
+            ServingDown: the app did not answer; what was answered is logged and is given again next time.
+            ServingRefused: the app said no.
+            PredictionsMissing: the app answered for fewer rows.
         """
-        asked = [_request(use_case, row, features) for row in rows.iter_rows(named=True)]
+        asked = [_row(use_case, each, features) for each in rows.iter_rows(named=True)]
         answers: list[dict[str, Any]] = []
-        for first in range(0, len(asked), _BATCH_ROWS):
-            body = {"use_case": use_case, "rows": asked[first : first + _BATCH_ROWS]}
-            answers += self.call("POST", "/api/v2/predict/batch", body)["predictions"]
+        for start in range(0, len(asked), BATCH_ROWS):
+            batch = asked[start : start + BATCH_ROWS]
+            found = self._asked("POST", "/api/v2/predict/batch", {"use_case": use_case, "rows": batch}) or {}
+            by_id = {each["prediction_id"]: each for each in found.get("predictions", [])}
+            missing = [each["entity"] for each in batch if each["prediction_id"] not in by_id]
+            if missing:
+                raise PredictionsMissing(use_case, missing)
+            answers.extend(by_id[each["prediction_id"]] for each in batch)
         return answers
 
-    def model(self, use_case: str) -> dict[str, Any]:
-        """What is served for a use case: policy, arms with version and weight, contract."""
-        return dict(self.call("GET", f"/api/v2/models/{use_case}"))
+    def _asked(
+        self, method: str, path: str, body: object = None, *, absent_is_none: bool = False
+    ) -> dict[str, Any] | None:
+        response = self._answer(method, path, body)
+        if absent_is_none and response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if not response.is_success:
+            raise ServingRefused(self.url + path, response.status_code, _problem(response))
+        answer: dict[str, Any] = response.json()
+        return answer
 
-    def champion(self, use_case: str) -> str:
-        """The version that serves as champion now."""
-        arms = self.model(use_case)["arms"]
-        return str(next(arm["version"] for arm in arms if arm["arm"] == "champion"))
-
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        """Send one request, retried while the app is down or busy.
-
-        Raises:
-            ServingRefused: the app answered with an error.
-        """
-        return self._retrying(self._once, method, path, body)
-
-    def _once(self, method: str, path: str, body: object) -> Any:
-        answer = self._http.request(method, path, json=body)
-        if answer.is_error:
-            raise ServingRefused(str(answer.url), answer.status_code, answer.text[:2000])
-        return answer.json()
-
-
-def _passing(error: BaseException) -> bool:
-    """True for what may be over in a moment."""
-    return isinstance(error, httpx.TransportError) or (
-        isinstance(error, ServingRefused) and error.status in _BUSY
-    )
+    def _answer(self, method: str, path: str, body: object) -> httpx.Response:
+        """One answer; what did not get one is asked again, which every route allows."""
+        tries = Retrying(
+            retry=retry_if_exception_type(httpx.TransportError) | retry_if_result(_busy),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_exponential_jitter(initial=0.2, max=5),
+            # The last answer, or the last error, as it is.
+            retry_error_callback=_last,
+        )
+        try:
+            return tries(self._http.request, method, path, json=body)
+        except httpx.TransportError as error:
+            raise ServingDown(self.url + path, f"{type(error).__name__}: {error}") from error
 
 
-def _request(use_case: str, row: dict[str, Any], features: list[str]) -> dict[str, Any]:
-    """One row of a batch; its id is made of the event and the moment, so that asking again is harmless."""
-    moment = row["moment"].isoformat()
-    content = json.dumps([use_case, row["entity"], moment]).encode()
+def _busy(response: httpx.Response) -> bool:
+    return response.status_code in {429, 502, 503, 504}
+
+
+def _last(state: RetryCallState) -> httpx.Response:
+    assert state.outcome is not None  # noqa: S101 - tenacity calls this after an attempt
+    response: httpx.Response = state.outcome.result()
+    return response
+
+
+def prediction_id(use_case: str, entity: str, event_time: str, moment: str) -> str:
+    """The name of one scheduled prediction: the same question always has the same one."""
+    question = json.dumps([use_case, entity, event_time, moment])
+    return hashlib.sha256(question.encode()).hexdigest()[:32]
+
+
+def _row(use_case: str, row: dict[str, Any], features: Sequence[str]) -> dict[str, Any]:
+    event_time, moment = row["event_time"].isoformat(), row["moment"].isoformat()
     return {
-        "prediction_id": hashlib.sha256(content).hexdigest()[:32],
-        "entity": row["entity"],
-        "event_time": row["event_time"].isoformat(),
+        "entity": str(row["entity"]),
+        "event_time": event_time,
         "as_of": moment,
         "features": {name: _number(row[name]) for name in features},
+        "prediction_id": prediction_id(use_case, str(row["entity"]), event_time, moment),
     }
 
 
-def _number(value: object) -> float | None:
-    """A missing value travels as null: JSON has no NaN."""
-    if value is None or value != value:  # noqa: PLR0124  # NaN is the one value that differs from itself
-        return None
-    return float(value)  # type: ignore[arg-type]
+def _number(value: float | None) -> float | None:
+    # JSON has no NaN; to the contract both mean missing.
+    return None if value is None or value != value else float(value)  # noqa: PLR0124
+
+
+def _problem(response: httpx.Response) -> str:
+    try:
+        document = response.json()
+        return ": ".join(str(document[key]) for key in ("title", "detail") if document.get(key))
+    except (ValueError, AttributeError, TypeError):
+        return response.text[:200]
+
+
+def _key(settings: Settings) -> str:
+    path = settings.secrets / "serving.keys"
+    try:
+        found = json.loads(path.read_text())
+    except OSError as error:
+        raise ServingKeyMissing(str(path), error.strerror or str(error)) from error
+    except ValueError as error:
+        raise ServingKeyMissing(str(path), "it is not JSON") from error
+    key = found.get(CLIENT) if isinstance(found, dict) else None
+    if not isinstance(key, str) or not key:
+        raise ServingKeyMissing(str(path), f"it has no key {CLIENT!r}")
+    return key
