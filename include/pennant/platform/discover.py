@@ -3,13 +3,15 @@
 import fcntl
 import json
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pennant.platform import airflow, serving
+from pennant.platform import airflow, orphans, serving
 from pennant.platform.faults import StackNotRunning
+from pennant.platform.processes import wait_until
 from pennant.settings import Settings
 
 
@@ -67,6 +69,32 @@ def record(settings: Settings) -> Mapping[str, Any]:
         raise StackNotRunning(settings.home)
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def stop_running(settings: Settings, seconds: float = 90) -> int:
+    """Ask the process that runs the stack to stop it, and wait; clear up after one that was killed.
+
+    Returns:
+        The pid of that process.
+
+    Raises:
+        StackNotRunning: nothing runs and nothing was left behind.
+        NotHealthy: it had not stopped after `seconds`.
+    """
+    path = record_path(settings)
+    if not path.exists():
+        raise StackNotRunning(settings.home)
+    pid = int(json.loads(path.read_text(encoding="utf-8"))["pid"])
+    if not is_running(settings):
+        orphans.stop_left_behind(path)
+        return pid
+    os.kill(pid, signal.SIGTERM)
+
+    def still_there() -> str | None:
+        return "it still runs" if is_running(settings) else None
+
+    wait_until(still_there, f"stopping process {pid}", settings.home / "logs", [], seconds)
+    return pid
 
 
 def running_settings(settings: Settings) -> Settings:

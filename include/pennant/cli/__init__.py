@@ -1,0 +1,1 @@
+"""The `pennant` command: one module per group, each with `register(app)`."""
