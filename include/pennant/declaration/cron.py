@@ -93,7 +93,8 @@ def _field(text: str, name: str, low: int, high: int, names: dict[str, int]) -> 
             start, dash, end = span.partition("-")
             first = _number(start, name, low, high, names)
             last = _number(end, name, low, high, names) if dash else high if slash else first
-            if last < first:
+            # croniter, which Airflow asks, reads 1-1 as every value.
+            if dash and last <= first:
                 raise CronError(item, f"a range that goes up in the {name}")
         found.update(range(first, last + 1, int(step) if slash else 1))
     return frozenset(found)

@@ -131,7 +131,10 @@ def _make_partition(connection: Connection, day: date) -> bool:
     name = _partition_name(day)
     if connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar() is not None:
         return False
-    # CREATE ... PARTITION OF would lock out every writer and fail on rows in the default partition.
+    # A row that was on its way into the default partition when the new one came would be refused, so
+    # writers wait at the parent; readers go on.
+    connection.execute(text("LOCK TABLE ONLY predictions IN EXCLUSIVE MODE"))
+    # CREATE ... PARTITION OF would fail on rows of this day that lie in the default partition.
     connection.execute(text(f"CREATE TABLE {name} (LIKE predictions INCLUDING ALL)"))
     connection.execute(text("LOCK TABLE predictions_default IN ACCESS EXCLUSIVE MODE"))
     moved = "WITH moved AS (DELETE FROM predictions_default WHERE day = :day RETURNING *)"
