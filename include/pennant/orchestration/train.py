@@ -113,16 +113,18 @@ def _ask(use_case: UseCase, judged: Any) -> Any:
     """The person's part: asked only when the gate would promote; rejecting or silence holds."""
 
     @step()
-    def needs_person(judged: dict[str, Any]) -> str:
+    def needs_person(judged: dict[str, Any], **context: Any) -> dict[str, str]:
         if judged["outcome"] != "promote":
             raise AirflowSkipException(f"Nobody is asked: the gate says {judged['outcome']}.")
-        return str(judged["version"])
+        return {"version": judged["version"], "asked_at": context["ti"].start_date.isoformat()}
 
     @step()
-    def note_answer(answer: dict[str, Any], judged: dict[str, Any]) -> dict[str, Any]:
+    def note_answer(answer: dict[str, Any], asked: dict[str, str], judged: dict[str, Any]) -> dict[str, Any]:
         return {
-            "chosen": answer["chosen_options"],
-            "user": answer["responded_by_user"],
+            "chosen_options": answer["chosen_options"],
+            "responded_by_user": answer["responded_by_user"],
+            "responded_at": str(answer["responded_at"]),
+            "asked_at": asked["asked_at"],
             "evidence_sha256": judged["evidence"]["sha256"],
         }
 
@@ -134,5 +136,6 @@ def _ask(use_case: UseCase, judged: Any) -> Any:
         response_timeout=timedelta(hours=use_case.gate.approval_timeout_hours),
         assigned_users=[{"id": each, "name": each} for each in use_case.gate.approvers],
     )
-    needs_person(judged) >> approve
-    return note_answer(approve.output, judged)
+    asked = needs_person(judged)
+    asked >> approve
+    return note_answer(approve.output, asked, judged)

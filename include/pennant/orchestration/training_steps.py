@@ -85,14 +85,16 @@ def fit(name: str, plan: dict[str, Any], params: dict[str, Any]) -> dict[str, An
 
 
 def judge(name: str, plan: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]:
+    """Compare with the champion and the baselines on fresh rows; the evidence goes to lake and MLflow."""
     from pennant.gate.evidence import evaluate
 
     place = workplace(name)
+    champion = place.models.alias(name, "champion")
     evidence = evaluate(
         place.use_case,
         Reference.from_json(plan["snapshot"]),
         place.models.version(name, fitted["version"]),
-        place.models.alias(name, "champion"),
+        champion,
         place.lake,
         place.models,
         place.settings,
@@ -100,6 +102,7 @@ def judge(name: str, plan: dict[str, Any], fitted: dict[str, Any]) -> dict[str, 
     )
     return {
         "version": fitted["version"],
+        "champion": champion.version if champion else None,
         "outcome": evidence.verdict.outcome,
         "evidence": evidence.reference.to_json(),
         "summary": evidence.summary()[:_SUMMARY_LIMIT],
@@ -113,24 +116,93 @@ def conclude(
     answer: dict[str, Any] | None,
     params: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write the verdict down; on promote, name the challenger and ask for its release."""
-    from pennant.gate.conclusion import conclude as close
+    """Write the verdict down once; on promote, ask for the release."""
     from pennant.watch.healing import complete
 
     place = workplace(name)
-    concluded = close(
-        place.use_case,
-        judged,
-        answer,
-        params["author"],
-        datetime.fromisoformat(moment["as_of"]),
+    outcome, why = _outcome(place, judged, answer, params["author"])
+    as_of = datetime.fromisoformat(moment["as_of"])
+    _write_down(place, judged, outcome, why, as_of, params["author"])
+    _tell(place, judged, outcome, why, as_of)
+    concluded = {"version": judged["version"], "outcome": outcome, "why": why}
+    for request in moment["requests"]:
+        complete(place.warehouse, request, concluded)
+    return concluded
+
+
+def _outcome(
+    place: Workplace, judged: dict[str, Any], answer: dict[str, Any] | None, author: str
+) -> tuple[str, str]:
+    """The gate's outcome, or what the person's answer makes of a promote."""
+    from pennant.gate.approval import Question, answer_of, settle
+
+    why = judged["summary"].splitlines()[0]
+    gate = place.use_case.gate
+    if judged["outcome"] != "promote" or gate.approval == "none":
+        return judged["outcome"], why
+    if answer is None:
+        return "hold", "Nobody approved it in time, or it was rejected; silence means hold."
+    question = Question(
+        evidence_sha256=judged["evidence"]["sha256"],
+        outcome="promote",
+        author=author,
+        approvers=gate.approvers,
+        asked_at=datetime.fromisoformat(answer["asked_at"]),
+        timeout_hours=gate.approval_timeout_hours,
+    )
+    given = answer_of(answer, answer["evidence_sha256"], datetime.fromisoformat(answer["responded_at"]))
+    settled = settle(question, given)
+    return settled.outcome, settled.text
+
+
+def _write_down(
+    place: Workplace, judged: dict[str, Any], outcome: str, why: str, as_of: datetime, author: str
+) -> None:
+    from pennant.registry import aliases
+    from pennant.release import rollout
+
+    evidence = judged["evidence"]["sha256"]
+    if outcome == "promote":
+        rollout.request(
+            place.warehouse,
+            place.name,
+            judged["version"],
+            as_of,
+            judged_against=judged["champion"],
+            evidence_sha256=evidence,
+            why=why,
+            actor=author,
+        )
+        return
+    aliases.move(
         place.models,
         place.warehouse,
-        open_channels(place.use_case),
+        place.name,
+        {},
+        {},
+        f"gate_{outcome}",
+        why,
+        author,
+        evidence,
+        request_key=f"gate:{judged['version']}:{evidence}",
+        details={"version": judged["version"], "champion": judged["champion"]},
     )
-    for request in moment["requests"]:
-        complete(place.warehouse, request, concluded.to_json())
-    return concluded.to_json()
+
+
+def _tell(place: Workplace, judged: dict[str, Any], outcome: str, why: str, as_of: datetime) -> None:
+    from pennant.watch.alerts import AlertEvent, raise_alert
+
+    event = AlertEvent(
+        use_case=place.name,
+        class_=f"gate_{outcome}",
+        severity="warning" if outcome == "refuse" else "info",
+        what=f"The gate says {outcome} for version {judged['version']}.",
+        action="A release is requested." if outcome == "promote" else "The champion stays.",
+        as_of=as_of,
+        evidence={"why": why, "champion": judged["champion"] or "none yet"},
+        links={"Training Dag": f"{place.settings.airflow}/dags/{place.name}__train"},
+    )
+    raise_alert(event, place.use_case, place.warehouse, open_channels(place.use_case))
 
 
 def _storage(place: Workplace) -> str:
