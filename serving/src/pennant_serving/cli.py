@@ -3,9 +3,11 @@
 import argparse
 import dataclasses
 import secrets
+import signal
 import socket
 import sys
 from pathlib import Path
+from types import FrameType
 
 from pennant_serving import keys, logs
 from pennant_serving.errors import BundleRejected
@@ -65,6 +67,9 @@ def _run(settings: Settings, bundle: Path | None, *, allow_unsigned: bool) -> in
 
     from pennant_serving.app import build
 
+    # Uvicorn raises the signal again once it has stopped cleanly: that is a success, not a death.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_cleanly)
     logs.configure()
     listening = _listen(settings)
     app = build(settings, bundle, allow_unsigned=allow_unsigned)
@@ -74,6 +79,10 @@ def _run(settings: Settings, bundle: Path | None, *, allow_unsigned: bool) -> in
     logs.info("listening", host=settings.host, port=listening.getsockname()[1])
     uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _exit_cleanly(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -67,7 +67,8 @@ _MATRIX_CONFIG = json.dumps({"missing": float("nan"), "nthread": 1}).encode()
 class Trees:
     """One boosted model with objective `binary:logistic`; every tree of it is used.
 
-    `predict` may run in many threads at once.
+    `predict` may run in many threads at once. The library does not survive every malformed file, so only
+    bytes whose hash and signature are proven belong here.
 
     Raises:
         TreesError: `content` is no XGBoost model (UBJSON or JSON).
@@ -75,6 +76,8 @@ class Trees:
 
     def __init__(self, content: bytes) -> None:
         self._handle = ctypes.c_void_p()
+        if len(content) < 16:  # the library ends the process on an empty buffer
+            raise TreesError(f"{len(content)} bytes, which is no model")
         _check(_library().XGBoosterCreate(None, ctypes.c_uint64(0), ctypes.byref(self._handle)))
         size = ctypes.c_uint64(len(content))
         _check(_library().XGBoosterLoadModelFromBuffer(self._handle, ctypes.c_char_p(content), size))
