@@ -1,6 +1,10 @@
 """Fixtures that several rooms share. What they need is imported when a test asks for them, not before."""
 
+import os
+import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -8,6 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pennant.platform.postgres import Postgres
+    from pennant.platform.stack import Stack
 
 _numbers = count(1)
 
@@ -75,3 +80,50 @@ def new_warehouse(postgres_server: "Postgres", new_database: Callable[[], str]) 
 def warehouse_url(new_warehouse: Callable[[], str]) -> str:
     """URL of one migrated warehouse that the tests of this session share."""
     return new_warehouse()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Stack]":
+    """The whole system on free ports, in a home folder of its own whose path has a space in it."""
+    from pennant.platform.ports import unused_ports
+    from pennant.platform.stack import Stack
+    from pennant.settings import Settings
+
+    names = ("postgres_port", "airflow_port", "mlflow_port", "serving_port")
+    ports = dict(zip(names, unused_ports(len(names)), strict=True))
+    home = tmp_path_factory.mktemp("pennant home")
+    with Stack(replace(Settings.load(), home=home, **ports)) as running:
+        yield running
+
+
+_NEEDS = {
+    "browser": (
+        lambda: bool(os.environ.get("PENNANT_TEST_BROWSER") or shutil.which("chromium")),
+        "needs a browser: apt-get install chromium, or PENNANT_TEST_BROWSER=<program>",
+    ),
+    "cluster": (
+        lambda: bool(os.environ.get("PENNANT_TEST_KUBECONFIG")),
+        "needs a Kubernetes cluster: PENNANT_TEST_KUBECONFIG=<file>",
+    ),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for marker, (there, how) in _NEEDS.items():
+        if not there():
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(pytest.mark.skip(reason=how))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the very end what was left out and how to have it."""
+    reasons = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    )
+    if reasons:
+        terminalreporter.section("left out")
+        for reason, number in sorted(reasons.items()):
+            terminalreporter.write_line(f"{number} test{'s' if number > 1 else ''}: {reason}")

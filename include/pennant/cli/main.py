@@ -17,7 +17,7 @@ GROUPS = ("demo", "stack")
 class _Commands(TyperGroup):
     """Prints our own errors as one message; any other exception is a defect and keeps its traceback."""
 
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # typer's own signature
+    def invoke(self, ctx: Any) -> Any:
         wants_json = "--json" in [*ctx._protected_args, *ctx.args]
         try:
             return super().invoke(ctx)

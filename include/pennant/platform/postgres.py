@@ -81,6 +81,7 @@ class Postgres:
             NotHealthy: it did not answer within `seconds`.
         """
         programs = _programs()
+        self.stop()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         way = run_as(programs / "postgres", self.folder)
