@@ -55,3 +55,11 @@ def model(models: Models, lake: Lake) -> Callable[[int], str]:
         return name
 
     return create
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    from pennant.platform.ports import unused_ports
+
+    return unused_ports(1)[0]

@@ -132,9 +132,7 @@ def _check(use_case: str, arms: Sequence[Arm]) -> None:
         raise PolicyInvalid(use_case, "sum of the weights", total, "1")
 
 
-def _one(
-    source: Engine | Connection, query: "select[tuple[object, ...]]"
-) -> "Row[tuple[object, ...]] | None":
+def _one(source: Engine | Connection, query: Select[Any]) -> Row[Any] | None:
     if isinstance(source, Connection):
         return source.execute(query).first()
     with source.connect() as connection:
