@@ -5,10 +5,10 @@ Team strengths are slow mean-reverting walks. The chance of the home team is
     p = sigmoid(k (s_home - s_away) + home_advantage - a (absences_home - absences_away)
                 + r (rest_home - rest_away))
 
-From `RULE_CHANGE` on an epidemic fills the sick lists (covariate shift) and a new rule lets clubs field
-guests for absent players, who are better than those they stand in for (concept change): `a` changes its
-sign, and the home advantage is gone. A model fitted before goes stale; one fitted on some weeks of the new
-games does not.
+From `RULE_CHANGE` on an epidemic fills the sick lists (covariate shift), and the game changes (concept
+change): guests may stand in for absent players, so that an absence costs a quarter of what it did, and the
+home side comes out of quarantine, so that home advantage turns into a burden. A model fitted before goes
+stale; one fitted on two weeks or more of the new games beats it.
 
 Shots are noisy evidence of strength. There are no draws. What the league does *not* have: transfers,
 breaks between seasons, or teams that suffer more than others from absences.
@@ -48,8 +48,8 @@ class Regime:
     home_advantage: float
 
 
-BEFORE = Regime(absence_mean=2.0, absence_shape=20.0, absence_effect=0.40, home_advantage=0.35)
-AFTER = Regime(absence_mean=5.0, absence_shape=4.0, absence_effect=-0.15, home_advantage=0.0)
+BEFORE = Regime(absence_mean=2.0, absence_shape=20.0, absence_effect=0.50, home_advantage=0.35)
+AFTER = Regime(absence_mean=5.5, absence_shape=4.0, absence_effect=0.12, home_advantage=-0.50)
 
 STRENGTH_WEIGHT = 0.6
 """k: log-odds per unit of strength; strengths have standard deviation one."""
@@ -174,8 +174,7 @@ def _absence_steps(regime: Regime) -> Floats:
     terms = [share**regime.absence_shape]
     for count in range(1, MAX_ABSENCES):
         terms.append(terms[-1] * (regime.absence_shape + count - 1) / count * (1.0 - share))
-    steps: Floats = np.cumsum(terms)
-    return steps
+    return np.asarray(np.cumsum(terms), dtype=np.float64)
 
 
 def _rest_days(day: Ints, home: Ints, away: Ints, days: int) -> Floats:
