@@ -94,8 +94,8 @@ def _fit_platt(p: Floats, label: Floats) -> Platt:
         gradient = design.T @ (fitted - label) + (at - pull)
         hessian = (design * (fitted * (1.0 - fitted))[:, None]).T @ design + np.eye(2)
         step = np.linalg.solve(hessian, gradient)
-        at = _damped(design, label, pull, at, step)
-        if float(np.abs(step).max()) < 1e-12:
+        before, at = at, _damped(design, label, pull, at, step)
+        if float(np.abs(at - before).max()) < 1e-10:
             break
     if at[0] >= 0.0:
         return Platt(float(at[0]), float(at[1]))

@@ -10,7 +10,8 @@ z is the normal quantile of (1 + coverage) / 2. All three are variances in squar
 fold_spread: variance of f from the sample it was fitted on. Fold k's models, blended and calibrated
 the same way, give f_k. For estimates that are weighted means over rows, with row weights a (shipped) and
 a_k (fold), each summing to 1, Var(f) / Var(f_k - f) = sum(a^2) / sum((a_k - a)^2): the share of rows that
-both have is accounted for. So fold_spread is the mean over folds of mean((f_k - f)^2) * sum(a^2) / sum((a_k - a)^2).
+both have is accounted for. So fold_spread is the mean over folds of
+mean((f_k - f)^2) * sum(a^2) / sum((a_k - a)^2).
 
 member_disagreement: what no refit on the same kind of rows shows, namely that a kind of model cannot
 follow the truth. It is the spread of the members' logits f_m around the blend, sum_m w_m * mean((f_m - f)^2).

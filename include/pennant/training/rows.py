@@ -64,14 +64,9 @@ def read(use_case: UseCase, snapshot: Reference, lake: Lake) -> TrainingRows:
         LabelNotBinary: a label other than 0 and 1.
         InfiniteValues: an infinite feature.
     """
-    as_of = snapshot_as_of(snapshot, lake)
-    return from_frame(use_case, load_snapshot(lake, snapshot), as_of)
-
-
-def snapshot_as_of(snapshot: Reference, lake: Lake) -> datetime:
-    """The moment the snapshot was taken at, from the `snapshot.json` beside its data."""
     described = json.loads(lake.get(lake.uri(f"snapshots/{snapshot.sha256}/snapshot.json")))
-    return datetime.fromisoformat(described["as_of"]).astimezone(UTC)
+    as_of = datetime.fromisoformat(described["as_of"]).astimezone(UTC)
+    return from_frame(use_case, load_snapshot(lake, snapshot), as_of)
 
 
 def from_frame(use_case: UseCase, frame: pl.DataFrame, as_of: datetime) -> TrainingRows:

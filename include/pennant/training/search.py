@@ -1,8 +1,8 @@
 """The hyper-parameter search: one Optuna study in PostgreSQL, shared by mapped tasks, each with its shard.
 
 The budget is cut into numbered slots, dealt to the shards in turn. What a slot tries follows from the seed,
-its number and the finished slots of its own shard before it, never from how fast another shard is. So a search
-gives the same trials whether its shards run at once, one by one, or are killed and resumed.
+its number and the finished slots of its own shard before it, never from how fast another shard is. So a
+search gives the same trials whether its shards run at once, one by one, or are killed and resumed.
 """
 
 import hashlib

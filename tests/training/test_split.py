@@ -1,0 +1,127 @@
+"""Time only runs forward, and the fresh rows stay fresh."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pennant.declaration.model import Split
+from pennant.training import rows, split
+from pennant.training.errors import (
+    ColumnsMissing,
+    InfiniteValues,
+    LabelNotBinary,
+    OneClass,
+    TooFewRows,
+)
+
+AS_OF_DAYS = 314
+HOUR = np.timedelta64(3600, "s")
+
+
+@given(
+    gaps=st.lists(st.integers(0, 30), min_size=200, max_size=400),
+    folds=st.integers(2, 5),
+    embargo=st.integers(0, 48),
+    delay=st.integers(0, 72),
+)
+@settings(deadline=None, max_examples=60)
+def test_no_fold_trains_on_a_label_that_was_unknown_before_its_block_by_the_embargo(
+    gaps: list[int], folds: int, embargo: int, delay: int
+) -> None:
+    event_time = np.datetime64("2023-01-01", "us") + np.cumsum(gaps) * HOUR
+    moment, known = event_time - HOUR, event_time + delay * HOUR
+    declared = Split(history_days=900, fresh_days=1, folds=folds, embargo_hours=embargo)
+    try:
+        found = split.expanding_folds(event_time, moment, known, declared)
+    except TooFewRows:
+        return  # blocks shorter than the embargo leave the first fold nothing to train on
+    assert len(found) == folds
+    for fold in found:
+        assert known[fold.train].max() + embargo * HOUR <= moment[fold.validate].min()
+        assert not np.isin(event_time[fold.validate], event_time[fold.train]).any()
+    sizes = [len(fold.train) for fold in found]
+    assert sizes == sorted(sizes)
+    validated = np.concatenate([fold.validate for fold in found])
+    assert (np.diff(validated) == 1).all()
+    assert validated[-1] == len(gaps) - 1
+
+
+def test_fresh_rows_and_the_embargo_before_them_are_not_trained_on(
+    planted: Callable[..., Any], declared: Callable[..., Any]
+) -> None:
+    league, use_case = planted(), declared()
+    as_of = league.as_of
+    found = rows.from_frame(use_case, league.frame, as_of)
+    assert found.trained_until <= as_of - timedelta(days=14, hours=3)
+    kept = league.frame.filter(pl.col("label_known_at") <= as_of - timedelta(days=14, hours=3))
+    assert len(found.y) == kept.height
+
+
+def test_a_row_of_one_half_life_ago_counts_half() -> None:
+    known = np.datetime64("2024-01-01", "us") + np.array([0, 30, 60]) * np.timedelta64(1, "D")
+    weight = split.recency_weights(known, half_life_days=30)
+    assert weight.mean() == pytest.approx(1.0)
+    assert weight[0] * 4 == pytest.approx(weight[1] * 2) == pytest.approx(weight[2])
+
+
+class TestRefusals:
+    def test_too_few_rows_say_how_many_there_are(self, planted: Any, declared: Any) -> None:
+        league = planted(rows=250)
+        with pytest.raises(TooFewRows) as caught:
+            rows.from_frame(declared(), league.frame, league.as_of)
+        assert caught.value.min_rows == 300
+        assert 0 < caught.value.found < 250
+
+    def test_one_class_is_nothing_to_learn(self, planted: Any, declared: Any) -> None:
+        frame = planted().frame.with_columns(pl.lit(1.0).alias("label"))
+        with pytest.raises(OneClass) as caught:
+            rows.from_frame(declared(), frame, frame["label_known_at"].max())
+        assert caught.value.label == 1.0
+
+    def test_a_label_of_two_is_refused(self, planted: Any, declared: Any) -> None:
+        frame = planted().frame.with_columns(pl.col("label") * 2)
+        with pytest.raises(LabelNotBinary) as caught:
+            rows.from_frame(declared(), frame, frame["label_known_at"].max())
+        assert caught.value.found == [2.0]
+
+    def test_an_infinite_feature_is_named(self, planted: Any, declared: Any) -> None:
+        frame = planted().frame
+        spoiled = pl.when(pl.int_range(pl.len()) == 100).then(float("inf")).otherwise(pl.col("form"))
+        with pytest.raises(InfiniteValues) as caught:
+            rows.from_frame(
+                declared(), frame.with_columns(spoiled.alias("form")), frame["label_known_at"].max()
+            )
+        assert (caught.value.feature, caught.value.rows) == ("form", 1)
+
+    def test_an_infinite_value_among_the_fresh_rows_is_not_looked_at(
+        self, planted: Any, declared: Any
+    ) -> None:
+        frame = planted().frame
+        spoiled = pl.when(pl.int_range(pl.len()) == pl.len() - 1).then(float("inf")).otherwise(pl.col("form"))
+        rows.from_frame(declared(), frame.with_columns(spoiled.alias("form")), frame["label_known_at"].max())
+
+    def test_a_declared_feature_must_be_in_the_snapshot(self, planted: Any, declared: Any) -> None:
+        frame = planted().frame.drop("rest")
+        with pytest.raises(ColumnsMissing) as caught:
+            rows.from_frame(declared(), frame, frame["label_known_at"].max())
+        assert caught.value.missing == ["rest"]
+
+
+def test_odd_features_are_allowed_and_named(planted: Any, declared: Any) -> None:
+    frame = planted(missing_share=0.2).frame.with_columns(
+        pl.lit(None, dtype=pl.Float64).alias("noise"),
+        pl.lit(3.0).alias("form"),
+        pl.col("strength") * 20,
+    )
+    found = rows.from_frame(declared(), frame, frame["label_known_at"].max())
+    assert {(each["feature"], each["what"]) for each in found.warnings} == {
+        ("noise", "all_missing"),
+        ("form", "constant"),
+        ("strength", "outside_declared_range"),
+    }
