@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pennant.declaration.parameters import PARAMETERS
 from pennant.declaration.problems import Problem
 
 GONE: Any = ...
@@ -142,8 +143,22 @@ LAWS: dict[str, tuple[dict[tuple[str | int, ...], Any], str]] = {
         "training.members.linear.search.c.high",
     ),
     "a logarithm starts above zero": (
-        {("training", "members", "linear", "search", "c", "low"): 0},
-        "training.members.linear.search.c.low",
+        {
+            ("training", "members", "trees", "search", "gamma"): {"low": 0, "high": 1, "log": True},
+        },
+        "training.members.trees.search.gamma.low",
+    ),
+    "a range lies within its parameter's": (
+        {("training", "members", "trees", "search", "subsample", "high"): 1.5},
+        "training.members.trees.search.subsample.high",
+    ),
+    "a parameter that counts is searched in whole numbers": (
+        {("training", "members", "trees", "search", "max_depth", "kind"): GONE},
+        "training.members.trees.search.max_depth.kind",
+    ),
+    "a fixed value is one of its parameter's": (
+        {("training", "members", "trees", "fixed"): {"gamma": -1}},
+        "training.members.trees.fixed.gamma",
     ),
     "whole numbers have whole ends": (
         {("training", "members", "trees", "search", "max_depth", "low"): 2.5},
@@ -280,3 +295,17 @@ def _present(field: str, places: dict[tuple[str | int, ...], int]) -> str:
     while field not in known:
         field = field.rpartition(".")[0]
     return field
+
+
+def test_the_parameters_are_those_of_the_members(case: SimpleNamespace) -> None:
+    from pennant.training.members.kinds import KINDS
+
+    trained = {
+        kind: {name: (each.low, each.high, each.whole) for name, each in member.allowed.items()}
+        for kind, member in KINDS.items()
+    }
+    declared = {
+        kind: {name: (each.low, each.high, each.whole) for name, each in names.items()}
+        for kind, names in PARAMETERS.items()
+    }
+    assert declared == trained

@@ -5,32 +5,10 @@ from collections.abc import Iterator
 from pennant.declaration.checks_data import unknown
 from pennant.declaration.document import Document
 from pennant.declaration.model import Member, Range, Slice, UseCase
+from pennant.declaration.parameters import PARAMETERS, Bounds
 from pennant.declaration.problems import Field, Problem
 
 Problems = Iterator[Problem]
-
-PARAMETERS: dict[str, frozenset[str]] = {
-    "xgboost": frozenset(
-        {
-            "colsample_bylevel",
-            "colsample_bynode",
-            "colsample_bytree",
-            "gamma",
-            "learning_rate",
-            "max_bin",
-            "max_delta_step",
-            "max_depth",
-            "max_leaves",
-            "min_child_weight",
-            "n_estimators",
-            "reg_alpha",
-            "reg_lambda",
-            "subsample",
-        }
-    ),
-    "logistic": frozenset({"c"}),
-}
-"""Hyper-parameters that a member of each kind takes."""
 
 
 def check_features(use_case: UseCase, document: Document) -> Problems:
@@ -63,27 +41,42 @@ def check_training(use_case: UseCase, document: Document) -> Problems:
 
 
 def _member(member: Member, path: Field, document: Document) -> Problems:
-    known = sorted(PARAMETERS[member.kind])
+    known = PARAMETERS[member.kind]
     for part, names in (("search", list(member.search)), ("fixed", list(member.fixed))):
         for name in names:
             if name not in known:
-                yield unknown(document, (*path, part, name), f"parameter of {member.kind}", name, known)
-    for name in set(member.search) & set(member.fixed):
-        message = "the parameter is searched and fixed at once"
-        yield document.problem((*path, "fixed", name), message, allowed="search or fixed, not both")
+                yield unknown(
+                    document, (*path, part, name), f"parameter of {member.kind}", name, sorted(known)
+                )
+    for name, value in member.fixed.items():
+        here = (*path, "fixed", name)
+        if name in member.search:
+            message = "the parameter is searched and fixed at once"
+            yield document.problem(here, message, allowed="search or fixed, not both")
+        if name in known and not known[name].accepts(value):
+            yield document.problem(here, "not a value of this parameter", allowed=known[name].describe())
     for name, span in member.search.items():
-        yield from _span(span, (*path, "search", name), document)
+        if name in known:
+            yield from _span(span, known[name], (*path, "search", name), document)
 
 
-def _span(span: Range, path: Field, document: Document) -> Problems:
+def _span(span: Range, bounds: Bounds, path: Field, document: Document) -> Problems:
     if span.low >= span.high:
         allowed = f"more than low ({span.low:g})"
         yield document.problem((*path, "high"), "the range is empty", allowed=allowed)
     if span.log and span.low <= 0:
         yield document.problem((*path, "low"), "a logarithmic range starts above zero", allowed="more than 0")
+    if bounds.whole and span.kind != "int":
+        yield document.problem(
+            (*path, "kind"), "the parameter counts", found=repr(span.kind), allowed="'int'"
+        )
     for end in ("low", "high"):
-        if span.kind == "int" and not float(getattr(span, end)).is_integer():
+        value = getattr(span, end)
+        if span.kind == "int" and not float(value).is_integer():
             yield document.problem((*path, end), "a range of whole numbers", allowed="a whole number")
+        elif not bounds.low <= value <= bounds.high:
+            allowed = bounds.describe()
+            yield document.problem((*path, end), "outside what the parameter takes", allowed=allowed)
 
 
 def check_baselines(use_case: UseCase, document: Document) -> Problems:

@@ -82,8 +82,8 @@ def migrate(url: str) -> None:
         WarehouseUrlError: not a PostgreSQL URL.
         WarehouseUnreachableError: no server answers there.
     """
-    from alembic import command  # noqa: PLC0415 - a second of import that only a migration needs
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic import command  # a second of import that only a migration needs
+    from alembic.config import Config
 
     engine = connect(url)
     config = Config()
