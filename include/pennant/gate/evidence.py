@@ -1,0 +1,239 @@
+"""The gate at work: score, judge, and keep the evidence under its hash.
+
+The evidence is canonical JSON; its SHA-256 is what an approval, a ledger entry and a release refer to.
+The report and the model card are made from it and change nothing in it.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Engine
+
+from pennant.data.lake import Lake
+from pennant.declaration.model import UseCase
+from pennant.features.snapshot import load_snapshot, snapshot_manifest
+from pennant.gate import card, plots, report
+from pennant.gate.baselines import baseline_tables, required_baselines
+from pennant.gate.contender import Contender, enter
+from pennant.gate.outcome import Verdict
+from pennant.gate.record import record_performance
+from pennant.gate.refusals import impossible_predictions
+from pennant.gate.score import fresh_rows, slice_masks
+from pennant.gate.shap_values import Explained, explain
+from pennant.gate.tables import ScoreTable, Unscorable
+from pennant.gate.verdict import judge
+from pennant.reference import Reference
+from pennant.registry.models import Models, ModelVersion
+from pennant.settings import Settings
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One judgement, kept.
+
+    Attributes:
+        reference: the evidence JSON in the lake.
+        sha256: its hash, which names it everywhere.
+        verdict: what the gate said.
+        report: the HTML report in the lake.
+        card: the model card (Markdown) in the lake.
+        data: the evidence itself.
+    """
+
+    reference: Reference
+    sha256: str
+    verdict: Verdict
+    report: Reference
+    card: Reference
+    data: Mapping[str, Any]
+
+    def summary(self) -> str:
+        """A few lines for a person: first what decided, with numbers, then the rest."""
+        return summary(self.verdict)
+
+
+def evaluate(
+    use_case: UseCase,
+    snapshot: Reference,
+    challenger: ModelVersion,
+    champion: ModelVersion | None,
+    lake: Lake,
+    models: Models,
+    settings: Settings,
+    warehouse: Engine,
+) -> Evidence:
+    """Judge `challenger` on the fresh rows of its snapshot and keep the evidence.
+
+    Twice the same inputs give the same evidence, and the same objects in the lake. Written to: the
+    lake under `reports/<use case>/gate/`, the challenger's MLflow run and tags, `model_performance`.
+
+    Raises:
+        BaselineUnavailable: a declared baseline is not in the snapshot.
+        SliceColumnMissing: a declared slice names an unknown column.
+        LakeMissing, LakeCorrupt: the snapshot is not there, or damaged.
+        RegistryDown: MLflow did not answer.
+    """
+    as_of = snapshot_manifest(lake, snapshot).as_of.astimezone(UTC)
+    frame = load_snapshot(lake, snapshot)
+    fresh = fresh_rows(use_case, frame, as_of)
+    ours = enter(challenger, "challenger", settings)
+    theirs = None if champion is None else enter(champion, "champion", settings)
+    tables: dict[str, ScoreTable | Unscorable] = {"challenger": ours.scores(use_case, fresh)}
+    if theirs is not None:
+        tables["champion"] = theirs.scores(use_case, fresh)
+    baselines = baseline_tables(use_case, frame, fresh, as_of)
+    verdict = judge(
+        tables["challenger"],
+        tables.get("champion"),
+        baselines,
+        use_case.gate,
+        required_baselines(use_case),
+        slice_masks(use_case, fresh),
+    )
+    scores = _keep_scores(use_case, fresh, {**tables, **baselines}, lake)
+    data = {
+        "format": 1,
+        "use_case": use_case.name,
+        "as_of": as_of.isoformat(),
+        "snapshot": snapshot.sha256,
+        "fresh_from": (as_of - timedelta(days=use_case.split.fresh_days)).isoformat(),
+        "scores": scores.to_json(),
+        "challenger": ours.described(),
+        "champion": None if theirs is None else theirs.described(),
+        "baselines": {name: use_case.baselines[name].model_dump() for name in sorted(baselines)},
+        "policy": use_case.gate.model_dump(mode="json"),
+        "verdict": verdict.to_json(),
+    }
+    explained = _explained(tables["challenger"], fresh, ours)
+    evidence = _keep(use_case, data, verdict, ours, tables, explained, lake)
+    _publish(evidence, challenger, models, lake)
+    record_performance(warehouse, use_case, challenger.version, as_of, evidence.sha256, verdict)
+    return evidence
+
+
+def load_evidence(lake: Lake, reference: Reference | str) -> tuple[dict[str, Any], Verdict]:
+    """Read evidence back: its data and its verdict. With a `Reference` the hash is verified."""
+    data: dict[str, Any] = json.loads(lake.get(reference))
+    return data, Verdict.from_json(data["verdict"])
+
+
+def canonical(data: Mapping[str, Any]) -> bytes:
+    """JSON bytes that are equal for equal data: sorted keys, no blanks, no NaN."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def summary(verdict: Verdict) -> str:
+    """A few lines for a person: first what decided, with numbers, then the rest."""
+    deciding = verdict.deciding()
+    rest = [reason for reason in verdict.reasons if reason not in deciding]
+    return "\n".join(reason.text for reason in (*deciding, *rest))
+
+
+def _explained(table: ScoreTable | Unscorable, fresh: pl.DataFrame, ours: Contender) -> Explained | None:
+    if isinstance(table, Unscorable) or isinstance(ours.found, Unscorable):
+        return None
+    return explain(fresh, ours.found.bundle, ours.found.folder)
+
+
+def _keep_scores(
+    use_case: UseCase, fresh: pl.DataFrame, tables: Mapping[str, ScoreTable | Unscorable], lake: Lake
+) -> Reference:
+    """Every score that was judged, one column per forecaster, so that the verdict can be checked."""
+    kept = fresh.select("entity", "event_time", "label")
+    for name, table in sorted(tables.items()):
+        if isinstance(table, Unscorable):
+            continue
+        if len(table) == kept.height:
+            kept = kept.with_columns(pl.Series(name, table.prediction))
+            continue
+        column = pl.DataFrame(
+            {"entity": table.entity, "event_time": table.event_time, name: table.prediction}
+        )
+        column = column.with_columns(pl.col("event_time").dt.replace_time_zone("UTC"))
+        kept = kept.join(column, on=["entity", "event_time"], how="left", maintain_order="left")
+    sink = io.BytesIO()
+    kept.write_parquet(sink, compression="zstd")
+    sha256 = hashlib.sha256(sink.getvalue()).hexdigest()
+    return lake.put(f"reports/{use_case.name}/gate/scores/{sha256}.parquet", sink.getvalue())
+
+
+def _keep(
+    use_case: UseCase,
+    data: Mapping[str, Any],
+    verdict: Verdict,
+    ours: Contender,
+    tables: Mapping[str, ScoreTable | Unscorable],
+    explained: Explained | None,
+    lake: Lake,
+) -> Evidence:
+    content = canonical(data)
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = f"reports/{use_case.name}/gate/{sha256}"
+    reference = lake.put(f"{path}.json", content)
+    manifest = {} if isinstance(ours.found, Unscorable) else ours.found.bundle.manifest
+    ranking = [] if explained is None else explained.ranking()
+
+    def page() -> bytes:
+        pictures = _pictures(use_case, verdict, tables, explained)
+        return report.render(use_case, data, verdict, sha256, pictures)
+
+    def model_card() -> bytes:
+        return card.render(use_case, data, verdict, sha256, manifest, ranking).encode()
+
+    return Evidence(
+        reference=reference,
+        sha256=sha256,
+        verdict=verdict,
+        report=_once(lake, f"{path}.html", page),
+        card=_once(lake, f"{path}.md", model_card),
+        data=data,
+    )
+
+
+def _pictures(
+    use_case: UseCase,
+    verdict: Verdict,
+    tables: Mapping[str, ScoreTable | Unscorable],
+    explained: Explained | None,
+) -> dict[str, bytes]:
+    """The plots that there is data for, by name."""
+    drawn: dict[str, bytes] = {}
+    if any(each.n for each in verdict.comparisons):
+        drawn["gain"] = plots.forest([each for each in verdict.comparisons if each.n], verdict.metric)
+    if verdict.calibration is not None and verdict.calibration.bins:
+        drawn["calibration"] = plots.reliability(verdict.calibration, use_case.gate.max_calibration_error)
+    usable = [each for each in tables.values() if isinstance(each, ScoreTable) and len(each)]
+    finite = [each for each in usable if not impossible_predictions(each)]
+    if finite:
+        drawn["scores"] = plots.score_distributions(finite)
+    if explained is not None:
+        drawn["importances"] = plots.importances(explained)
+        drawn["importances_of"] = explained.what.encode()
+    return drawn
+
+
+def _once(lake: Lake, path: str, make: Callable[[], bytes]) -> Reference:
+    """Make a report once per evidence: a newer plotting library must not rewrite what people saw."""
+    if not lake.exists(path):
+        return lake.put(path, make())
+    uri = lake.uri(path)
+    return Reference(uri, hashlib.sha256(lake.get(uri)).hexdigest())
+
+
+def _publish(evidence: Evidence, challenger: ModelVersion, models: Models, lake: Lake) -> None:
+    """Put evidence, report and card beside the model in MLflow, and the verdict into its tags."""
+    files = {
+        "gate/evidence.json": lake.get(evidence.reference),
+        "gate/report.html": lake.get(evidence.report),
+        "gate/model_card.md": lake.get(evidence.card),
+    }
+    models.log_report(challenger, files)
+    tags = {"gate.outcome": evidence.verdict.outcome, "gate.evidence_sha256": evidence.sha256}
+    models.tag(challenger, {**tags, "gate.reasons": ", ".join(evidence.verdict.codes)})
