@@ -95,11 +95,16 @@ class Models:
             found = self._registered(client, use_case_name, sha256)
             if found:
                 return found[0]
-            run_id, uri, folder_uri = self._log(client, bundle_folder, use_case_name, sha256, metrics)
+            run_id, model_id, uri = self._log(client, bundle_folder, use_case_name, sha256, metrics)
             _create(lambda: client.create_registered_model(use_case_name))
-            given = {**tags, _SHA: sha256, _URI: folder_uri, "snapshot_sha256": snapshot_sha256}
+            given = {**tags, _SHA: sha256, _URI: uri, "snapshot_sha256": snapshot_sha256}
             made = client.create_model_version(
-                use_case_name, uri, run_id, {k: str(v) for k, v in given.items()}
+                use_case_name,
+                f"models:/{model_id}",
+                run_id,
+                {k: str(v) for k, v in given.items()},
+                # A tracking server asks for it by name beside the source; a database does not.
+                model_id=model_id,
             )
             first = self._registered(client, use_case_name, sha256)[0]
             if str(made.version) != first.version:
@@ -199,7 +204,7 @@ class Models:
     def _log(
         self, client: "MlflowClient", folder: Path, use_case: str, sha256: str, metrics: Mapping[str, object]
     ) -> tuple[str, str, str]:
-        """Log the bundle; returns the run's id, MLflow's URI of the model and the bundle's own URI."""
+        """Log the bundle; returns the run's id, the logged model's id and the bundle's own URI."""
         import mlflow
 
         experiment = self._experiment(client, use_case)
@@ -218,7 +223,7 @@ class Models:
                 pip_requirements=[f"pennant-serving=={installed_version('pennant-serving')}"],
             )
         place = f"{info.artifact_path}/{info.flavors['python_function']['data']}"
-        return run.info.run_id, info.model_uri, plain_uri(place)
+        return run.info.run_id, str(info.model_id), plain_uri(place)
 
     def _experiment(self, client: "MlflowClient", use_case: str) -> str:
         wanted = f"{self.settings.artifacts.rstrip('/')}/{use_case}"
