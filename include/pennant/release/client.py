@@ -112,7 +112,7 @@ class ServingClient:
         tries = Retrying(
             retry=retry_if_exception_type(httpx.TransportError) | retry_if_result(_busy),
             stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.2, max=5),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5),
             # The last answer, or the last error, as it is.
             retry_error_callback=_last,
         )
