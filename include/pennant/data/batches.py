@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from pennant.data.errors import LakeConflict
-from pennant.data.items import UTC_MOMENT, digest_of
+from pennant.data.items import UTC_MOMENT, content_of, digest_of
 from pennant.data.lake import Lake, sha256_of
 from pennant.data.reading import TEXT, declared_columns
 from pennant.data.windows import ARRIVALS
@@ -145,10 +145,10 @@ def stored_items(
         items = read_items(found[1].name, found[1], lake)
         frames.append(items.with_columns(batch_as_of=pl.lit(window.as_of).cast(UTC_MOMENT)))
     stored = pl.concat(frames, how="diagonal")
-    digests = pl.lit(None, dtype=pl.String)
+    content = pl.lit(None, dtype=pl.String)
     for group in source.groups:
-        digests = pl.when(pl.col("group") == group).then(digest_of(source, group)).otherwise(digests)
-    return stored.with_columns(digest=digests)
+        content = pl.when(pl.col("group") == group).then(content_of(source, group)).otherwise(content)
+    return stored.with_columns(digest=digest_of(content))
 
 
 def _no_items(source: Source) -> pl.DataFrame:

@@ -55,15 +55,19 @@ def fetch(
 def pending(use_case: UseCase, lake: Lake, warehouse: Engine, as_of: datetime) -> list[Reference]:
     """Manifests of the batches that wait for validation, oldest first, none newer than `as_of`."""
     wanted = (
-        select(data_batches.c.manifest_uri, data_batches.c.sha256)
+        select(data_batches.c.source, data_batches.c.batch_id, data_batches.c.sha256)
         .where(data_batches.c.use_case == use_case.name, data_batches.c.state == "raw")
         .where(data_batches.c.as_of <= as_of)
         .order_by(data_batches.c.as_of, data_batches.c.window_start, data_batches.c.source)
     )
     with warehouse.connect() as connection:
         rows = connection.execute(wanted).all()
-    # The path below the lake is what counts: a lake that moved keeps its batches.
-    return [Reference(uri=lake.uri(_below(row.manifest_uri)), sha256=row.sha256) for row in rows]
+    # By name, not by the address of the day it landed: a lake that moved keeps its batches.
+    names = [BatchName(use_case.name, row.source, Window.from_key(row.batch_id)) for row in rows]
+    return [
+        Reference(uri=lake.uri(name.manifest), sha256=row.sha256)
+        for name, row in zip(names, rows, strict=True)
+    ]
 
 
 def _taken(
@@ -87,7 +91,3 @@ def _taken(
         "rows": table.height,
     }
     return take(items, stored, source.key, window, windows), request
-
-
-def _below(manifest_uri: str) -> str:
-    return "raw/" + manifest_uri.rsplit("/raw/", 1)[1]

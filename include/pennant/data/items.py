@@ -89,8 +89,8 @@ def group_columns(source: Source, group_name: str) -> list[str]:
     return [name for name in source.groups[group_name].columns if name not in source.key]
 
 
-def digest_of(source: Source, group_name: str) -> pl.Expr:
-    """The content of an item as text: equal for equal values, however the provider writes them."""
+def content_of(source: Source, group_name: str) -> pl.Expr:
+    """The values of an item as one text: equal for equal values, however the provider writes them."""
     zone = source.event_time.time_zone
     dated = pl.concat_str(
         [pl.col(TEXT + name).fill_null("") for name in source.event_time.columns], separator=_BETWEEN
@@ -102,7 +102,12 @@ def digest_of(source: Source, group_name: str) -> pl.Expr:
         value = value.dt.timestamp("us") if kind == "datetime" else value
         unread = pl.when(is_given(name, kind)).then("!" + pl.col(TEXT + name))
         parts.append(pl.coalesce(value.cast(pl.String), unread, pl.lit("")))
-    return pl.concat_str([*parts, pl.col("faults").list.join(";")], separator=_BETWEEN)
+    return pl.concat_str(parts, separator=_BETWEEN)
+
+
+def digest_of(content: pl.Expr) -> pl.Expr:
+    """What an item is compared by: its content and what is wrong with it."""
+    return pl.concat_str([content, pl.col("faults").list.join(";")], separator=_BETWEEN)
 
 
 def _group_items(table: pl.DataFrame, source: Source, group_name: str) -> pl.DataFrame:
@@ -127,8 +132,10 @@ def _group_items(table: pl.DataFrame, source: Source, group_name: str) -> pl.Dat
         lost |= is_given(rule_column, "datetime") & value_of(rule_column, "datetime", zone).is_null()
     filed = pl.col("filed") if rule_column else known_at(source, group, pl.col("filed"))
     items = items.with_columns(known_at=pl.when(lost).then(filed).otherwise("known_at"))
-    items = items.filter(pl.col("known_at").is_not_null()).with_columns(digest=digest_of(source, group_name))
-    items = _with_duplicates(items, source).with_columns(digest=digest_of(source, group_name))
+    items = items.filter(pl.col("known_at").is_not_null()).with_columns(
+        content=content_of(source, group_name)
+    )
+    items = _with_duplicates(items, source).with_columns(digest=digest_of(pl.col("content")))
     names = ["line", "group", "event_time", "known_at", "faults", "empty", "digest"]
     return items.select(*names, *(TEXT + name for name in texts))
 
@@ -157,7 +164,7 @@ def _with_duplicates(items: pl.DataFrame, source: Source) -> pl.DataFrame:
     """Name doubled keys. Of equal copies the first is kept; of differing ones none can be trusted."""
     keys = [TEXT + name for name in source.key]
     full = ~pl.col("empty") & pl.all_horizontal([pl.col(name).is_not_null() for name in keys])
-    content = pl.when(full).then(pl.col("digest"))
+    content = pl.when(full).then(pl.col("content"))
     differing = content.drop_nulls().n_unique().over(keys) > 1
     copy = full.cast(pl.Int64).cum_sum().over(keys) > 1
     doubled = full & (differing | copy)
