@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import UseCase
-from pennant.features.snapshot import load_snapshot, snapshot_manifest
+from pennant.features.snapshot import load_snapshot
 from pennant.gate import card, plots, report
 from pennant.gate.baselines import baseline_tables, required_baselines
 from pennant.gate.contender import Contender, enter
@@ -79,7 +79,7 @@ def evaluate(
         LakeMissing, LakeCorrupt: the snapshot is not there, or damaged.
         RegistryDown: MLflow did not answer.
     """
-    as_of = snapshot_manifest(lake, snapshot).as_of.astimezone(UTC)
+    as_of = snapshot_moment(lake, snapshot)
     frame = load_snapshot(lake, snapshot)
     fresh = fresh_rows(use_case, frame, as_of)
     ours = enter(challenger, "challenger", settings)
@@ -115,6 +115,12 @@ def evaluate(
     _publish(evidence, challenger, models, lake)
     record_performance(warehouse, use_case, challenger.version, as_of, evidence.sha256, verdict)
     return evidence
+
+
+def snapshot_moment(lake: Lake, snapshot: Reference) -> datetime:
+    """The `as_of` of a snapshot, from the `snapshot.json` beside its rows."""
+    said = json.loads(lake.get(lake.uri(f"snapshots/{snapshot.sha256}/snapshot.json")))
+    return datetime.fromisoformat(said["as_of"]).astimezone(UTC)
 
 
 def load_evidence(lake: Lake, reference: Reference | str) -> tuple[dict[str, Any], Verdict]:
