@@ -82,17 +82,40 @@ def elo_difference(
     never seen has the newcomer's rating, or the mean when nothing at all is known.
     """
     start = rules.mean if timeline.is_empty() else rules.newcomer
-    ratings = []
-    for side in (home, away):
-        found = view.asof(side, timeline, "value", "season")
-        found = found.with_columns(view.requests["season"].alias("now"))
-        back = rules.mean + (pl.col("value") - rules.mean) * (1.0 - rules.season_reversion)
-        carried = pl.when(pl.col("season") < pl.col("now")).then(back).otherwise("value")
-        ratings.append(found.select(carried.fill_null(start).alias("rating"))["rating"])
-    at_home = pl.lit(rules.home_advantage)
-    bonus = at_home if neutral is None else pl.when(neutral).then(0.0).otherwise(at_home)
-    table = view.requests.with_columns(ratings[0].alias("_home"), ratings[1].alias("_away"))
-    return table.select((pl.col("_home") - pl.col("_away") + bonus).alias("difference"))["difference"]
+    mine, theirs = (
+        rating_at(view, timeline, side, rules.mean, start, rules.season_reversion) for side in (home, away)
+    )
+    return mine - theirs + advantage_at_home(view, pl.lit(rules.home_advantage), neutral)
+
+
+def rating_at(
+    view: View,
+    timeline: pl.DataFrame,
+    entity: str | pl.Expr,
+    mean: float,
+    start: float,
+    season_reversion: float,
+) -> pl.Series:
+    """Rating of each request's entity at its moment, carried over into the request's season.
+
+    Args:
+        view: its requests need a `season`.
+        timeline: entity, known_at, value, season.
+        entity: request column or expression that names the entity.
+        mean: where ratings go back to between seasons.
+        start: rating of an entity without a game.
+        season_reversion: share of the way back to the mean.
+    """
+    found = view.asof(entity, timeline, "value", "season").with_columns(view.requests["season"].alias("now"))
+    back = mean + (pl.col("value") - mean) * (1.0 - season_reversion)
+    carried = pl.when(pl.col("season") < pl.col("now")).then(back).otherwise("value")
+    return found.select(carried.fill_null(start).alias("rating"))["rating"]
+
+
+def advantage_at_home(view: View, advantage: pl.Expr, neutral: pl.Expr | None) -> pl.Series:
+    """The home side's advantage for each request: nothing on a neutral field."""
+    given = advantage if neutral is None else pl.when(neutral).then(0.0).otherwise(advantage)
+    return view.requests.select(given.alias("advantage"))["advantage"]
 
 
 def elo_probability(difference: pl.Series) -> pl.Series:

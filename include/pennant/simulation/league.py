@@ -185,7 +185,7 @@ def _rest_days(day: Ints, home: Ints, away: Ints, days: int) -> Floats:
     before = np.vstack([np.full(len(TEAMS), -MAX_REST_DAYS), latest[:-1]])
     home_rest = np.minimum(day - before[day, home], MAX_REST_DAYS)
     away_rest = np.minimum(day - before[day, away], MAX_REST_DAYS)
-    return (home_rest - away_rest).astype(np.float64)
+    return np.asarray(home_rest - away_rest, dtype=np.float64)
 
 
 def _goals(stream: np.random.Generator, p_home_win: Floats) -> Ints:
