@@ -4,6 +4,7 @@ Its parts follow Mitchell et al. 2019, "Model cards for model reporting".
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pennant.declaration.model import UseCase
@@ -57,7 +58,8 @@ def _model(use_case: UseCase, challenger: Mapping[str, Any], manifest: Mapping[s
     return "\n\n".join(
         [
             "## Model",
-            f"A weighted mean of {len(members)} member(s), then calibration by `{calibration}`. "
+            f"{'One member' if len(members) == 1 else f'A weighted mean of {len(members)} members'}, "
+            f"then calibration by `{calibration}`. "
             f"Each prediction comes with an interval meant to cover {interval['coverage']:.0%}.",
             _table(["member", "kind", "weight"], members),
             f"Owner: {use_case.owner.team} ({use_case.owner.email}). "
@@ -81,14 +83,14 @@ def _data(use_case: UseCase, data: Mapping[str, Any], manifest: Mapping[str, Any
     rows = metrics.get("rows")
     trained = f"{rows:,} rows, " if isinstance(rows, int | float) else ""
     since = metrics.get("trained_from")
-    span = f"events from {since}, " if since else ""
-    until = manifest.get("trained_until", "unknown")
+    span = f"events from {_day(since)}, " if since else ""
+    until = manifest.get("trained_until", "")
     verdict = data["verdict"]
     return (
         "## Data\n\n"
-        f"- Trained on {trained}{span}labels known until {until}.\n"
+        f"- Trained on {trained}{span}labels known until {_day(until)}.\n"
         f"- Judged on {verdict['n']:,} fresh rows of {verdict['days']} days, whose labels became known after "
-        f"{data['fresh_from']} and until {data['as_of']}. Training did not see them.\n"
+        f"{_day(data['fresh_from'])} and until {_day(data['as_of'])}. Training did not see them.\n"
         f"- Both from snapshot `{data['snapshot']}`; "
         f"the label is known {use_case.label.delay_hours:g} h after the event."
     )
@@ -188,6 +190,10 @@ def _reproduce(data: Mapping[str, Any], manifest: Mapping[str, Any], evidence_sh
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [" | ".join(head), " | ".join("---" for _ in head), *(" | ".join(row) for row in rows)]
     return "\n".join(f"| {line} |" for line in lines)
+
+
+def _day(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC" if moment else "unknown"
 
 
 def _one_line(text: str) -> str:

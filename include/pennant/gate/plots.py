@@ -50,6 +50,7 @@ def forest(comparisons: Sequence[Comparison], metric: str) -> bytes:
                 textcoords="offset points",
                 ha="center",
                 fontsize=9,
+                bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"},
             )
             if each.required:
                 axes.plot([each.needs_above] * 2, [at - 0.32, at + 0.32], color=INK, lw=1.6, ls=(0, (2, 1)))
@@ -57,6 +58,7 @@ def forest(comparisons: Sequence[Comparison], metric: str) -> bytes:
         axes.set_yticks(range(len(shown)), [_who(each) for each in shown])
         axes.set_ylim(-0.6, len(shown) - 0.25)
         axes.margins(x=0.12)
+        axes.locator_params(axis="x", nbins=6)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(
             f"{METRIC_NAMES[metric]} gained by the challenger ({METRIC_UNITS[metric]}); right is better"
@@ -123,7 +125,7 @@ def importances(explained: Explained) -> bytes:
     order = np.argsort(np.abs(explained.values).mean(axis=0))[-12:]
     names = [explained.names[at] for at in order]
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(12.8, 1.3 + 0.42 * len(order)), layout="constrained")
+        figure = Figure(figsize=(12.8, max(2.6, 1.3 + 0.42 * len(order))), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1, 1.6])
         left.barh(
             range(len(order)), np.abs(explained.values[:, order]).mean(axis=0), color="#93c5fd", height=0.62
@@ -138,7 +140,7 @@ def importances(explained: Explained) -> bytes:
         scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), "coolwarm")
         bar = figure.colorbar(scale, ax=right, ticks=[0, 1], aspect=40, pad=0.01)
         bar.ax.set_yticklabels(["low", "high"])
-        bar.set_label("feature value (grey: missing)", labelpad=-8)
+        bar.set_label("feature value", labelpad=-8)
         bar.outline.set_visible(False)
         return _svg(figure)
 

@@ -17,6 +17,8 @@ _WORDS = {
     "hold": "Nothing changes: what is served stays.",
     "refuse": "Something is wrong; the comparison means nothing.",
 }
+_NOTES = {"baseline_shown", "slice_shown", "champion_saw_rows"}
+"""Findings that inform and argue for nothing."""
 _MARKS = {"promote": ("✓", "good"), "hold": ("!", "warn"), "refuse": ("✕", "bad")}
 
 
@@ -102,8 +104,8 @@ def _tile(title: str, value: str, note: str, mark: str) -> str:
 def _reasons(reasons: Sequence[Reason]) -> str:
     order = {"refuse": 0, "hold": 1, "promote": 2}
     items = []
-    for reason in sorted(reasons, key=lambda each: order[each.argues_for]):
-        mark, kind = _MARKS[reason.argues_for]
+    for reason in sorted(reasons, key=lambda each: (order[each.argues_for], each.code in _NOTES)):
+        mark, kind = ("i", "note") if reason.code in _NOTES else _MARKS[reason.argues_for]
         items.append(
             f'<li class="{kind}"><i>{mark}</i><div>{escape(reason.text)}'
             f"<code>{escape(reason.code)}</code></div></li>"
@@ -128,7 +130,10 @@ def _plots(verdict: Verdict, pictures: Mapping[str, bytes]) -> str:
             "Predictions by outcome",
             "The further the two colours lie apart, the more the model knows.",
         ),
-        "importances": ("What the model uses", f"SHAP values of {explained}, on up to 500 fresh rows."),
+        "importances": (
+            "What the model uses",
+            f"SHAP values of {explained}, on up to 500 fresh rows. Grey dots: the value is missing.",
+        ),
     }
     cards = [
         f'<figure class="{name}"><h3>{title}</h3><img alt="{title}" src="{_inline(pictures[name])}">'

@@ -33,7 +33,8 @@ def baseline_reason(found: Comparison) -> Reason:
         return _compared("baseline_not_comparable", "hold", found, "too few rows or days to decide")
     if found.passed:
         return _compared("beats_baseline", "promote", found, "better")
-    return _compared("baseline_not_beaten", "hold", found, "not proven")
+    missed = "not proven; ties hold" if found.rule == "lower_bound" else "not better"
+    return _compared("baseline_not_beaten", "hold", found, missed)
 
 
 def calibration_reason(found: Calibration, limit: float) -> Reason:

@@ -36,12 +36,13 @@ h3{margin:0 0 10px;font-size:16px}
  font-style:normal;font-size:13px;font-weight:700;background:var(--good)}
 .reasons .warn i{background:var(--warn)}
 .reasons .bad i{background:var(--bad)}
+.reasons .note i{background:#9ca3af}
 .reasons code{margin-left:8px;color:var(--soft)}
 .plots{display:grid;grid-template-columns:1fr 1fr;gap:18px;margin-bottom:18px}
 .plots figure{margin:0}
 .plots .importances,.plots .gain{grid-column:1/-1}
 figure img{display:block;width:100%;height:auto}
-figure.gain img{max-width:820px;margin:0 auto}
+figure.gain img{max-width:700px;margin:0 auto}
 figcaption{color:var(--soft);font-size:13px;margin-top:8px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
