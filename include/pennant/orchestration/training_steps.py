@@ -26,7 +26,7 @@ def resolve(name: str, context: dict[str, Any]) -> dict[str, Any]:
 
     place = workplace(name)
     waiting = pending_retrains(place.warehouse, name)
-    woken = str(context["dag_run"].run_type) == "asset_triggered"
+    woken = context["dag_run"].run_type == "asset_triggered"
     if woken and not waiting:
         raise AirflowSkipException("No retrain is pending: another run has served the request.")
     if woken and not context["params"].get("as_of"):

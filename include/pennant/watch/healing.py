@@ -17,7 +17,7 @@ FailureClass = Literal["drift", "performance", "serving_error"]
 
 @dataclass(frozen=True)
 class Decision:
-    """`state` is `pending`, `done`, `refused_cooldown`, `refused_budget` or `no_action`."""
+    """`state` is `pending`, `joined`, `done`, `refused_cooldown`, `refused_budget` or `no_action`."""
 
     action: str
     state: str
@@ -43,8 +43,8 @@ def decide(
 ) -> Decision:
     """Decide on the declared action of a failure class and write the decision down.
 
-    Only a request that is within cooldown and budget becomes `pending`; the others are recorded as
-    refused, which means that a person is needed. The same failure at the same moment is decided once, and
+    Only a request that is within cooldown and budget becomes `pending`. While one waits, another class
+    joins it; the others are recorded as refused, which means that a person is needed. The same failure at the same moment is decided once, and
     asking again gives that decision.
     """
     declared = use_case.healing.get(class_)
@@ -78,9 +78,9 @@ def decide(
 def _state(connection: Connection, use_case: UseCase, action: str, as_of: datetime) -> str:
     """Cooldown and budget count every request of the use case, whatever its class asked for it."""
     taken = [
-        (row.class_, row.as_of)
+        (row.state, row.as_of)
         for row in connection.execute(
-            select(healing_actions.c["class"].label("class_"), healing_actions.c.as_of).where(
+            select(healing_actions.c.state, healing_actions.c.as_of).where(
                 healing_actions.c.use_case == use_case.name,
                 healing_actions.c.action == action,
                 healing_actions.c.state.in_(["pending", "done"]),
@@ -88,6 +88,8 @@ def _state(connection: Connection, use_case: UseCase, action: str, as_of: dateti
             )
         )
     ]
+    if any(state == "pending" for state, _ in taken):
+        return "joined"
     limits = [each for each in use_case.healing.values() if each.action == action]
     cooldown = timedelta(hours=max(each.cooldown_hours for each in limits))
     if any(as_of - moment < cooldown for _, moment in taken):
@@ -115,6 +117,7 @@ def _sentence(action: str, state: str) -> str:
     return {
         "done": f"A {action} was requested and has been served.",
         "pending": f"A {action} is requested.",
+        "joined": f"A {action} is requested already.",
         "refused_cooldown": f"No {action}: the last one is too recent. A person is needed if this goes on.",
         "refused_budget": f"No {action}: this week's budget is used up. A person is needed.",
     }[state]
