@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from pennant.data.lake import Lake
 from pennant.declaration.loader import load
 from pennant.declaration.model import Gate, UseCase
+from pennant.gate.tables import Floats, ScoreTable, Unscorable
+from pennant.gate.verdict import Verdict, judge
 from pennant.reference import Reference
 from pennant.registry.models import Models, ModelVersion
 from pennant.security.signing import ensure_keys
@@ -45,7 +48,7 @@ def policy() -> Gate:
 
 
 def planted_frame(rows: int = 2600, seed: int = 5) -> pl.DataFrame:
-    """A snapshot whose label depends on strength and, turned by rest, on form; 26 fresh rows a day at its end."""
+    """A snapshot whose label depends on strength and, turned by rest, on form; 26 rows a day."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, len(FEATURES)))
     logit = 1.2 * x[:, 0] - 1.3 * np.where(x[:, 2] > 0, x[:, 1], -x[:, 1]) + 0.1
@@ -84,6 +87,85 @@ def declared(features: tuple[str, ...] = FEATURES, **gate: object) -> UseCase:
         "gate": {**base["gate"], "slices": slices, **gate},
     }
     return UseCase.model_validate({**base, **changes})
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Rows whose true logits `z` are known."""
+
+    entity: NDArray[np.str_]
+    event_time: NDArray[np.datetime64]
+    z: Floats
+    label: Floats
+
+    def table(self, name: str, prediction: Floats, bundle: str = "") -> ScoreTable:
+        return ScoreTable(name, self.entity, self.event_time, self.label, prediction, bundle)
+
+    def skilled(self, name: str = "challenger", bundle: str = "a" * 64) -> ScoreTable:
+        """Says the true probability."""
+        return self.table(name, sigmoid(self.z), bundle)
+
+    def unskilled(self, name: str = "champion", bundle: str = "b" * 64) -> ScoreTable:
+        """Says little more than a half."""
+        return self.table(name, sigmoid(0.1 * self.z), bundle)
+
+    def base_rate(self) -> ScoreTable:
+        return self.table("base_rate", np.full(len(self.z), 0.5))
+
+
+def sigmoid(z: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-z)), dtype=np.float64)
+
+
+def plant(rows: int = 400, days: int = 40, seed: int = 3) -> Truth:
+    """Rows spread evenly over days, with strong true logits."""
+    rng = np.random.default_rng(seed)
+    z = 1.5 * rng.standard_normal(rows)
+    label = (rng.random(rows) < sigmoid(z)).astype(float)
+    day = np.arange(rows) * days // max(rows, 1)
+    event_time = np.datetime64("2024-02-01T18:00", "us") + day.astype("timedelta64[D]")
+    return Truth(np.array([f"game-{at:04d}" for at in range(rows)], dtype=np.str_), event_time, z, label)
+
+
+def decide(
+    challenger: ScoreTable | Unscorable,
+    champion: ScoreTable | Unscorable | None,
+    baselines: Sequence[ScoreTable],
+    policy: Gate,
+) -> Verdict:
+    """Judge with every baseline required, and no slices."""
+    tables = {each.name: each for each in baselines}
+    return judge(challenger, champion, tables, policy, sorted(tables), {})
+
+
+@pytest.fixture(scope="session")
+def truth() -> Truth:
+    return plant()
+
+
+@pytest.fixture(scope="session")
+def planting() -> Callable[..., Truth]:
+    return plant
+
+
+@pytest.fixture(scope="session")
+def deciding() -> Callable[..., Verdict]:
+    return decide
+
+
+@pytest.fixture(scope="session")
+def declaring() -> Callable[..., UseCase]:
+    return declared
+
+
+@pytest.fixture(scope="session")
+def policy_with() -> Callable[..., Gate]:
+    return policy_of
+
+
+@pytest.fixture(scope="session")
+def frame() -> pl.DataFrame:
+    return planted_frame()
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def score_distributions(tables: Sequence[ScoreTable]) -> bytes:
     """How the predictions of challenger and champion spread, by what came true."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(6.2, 1.1 + 1.75 * len(tables)), layout="constrained")
-        panels = np.atleast_1d(figure.subplots(len(tables), 1, sharex=True, sharey=True))
+        panels = np.atleast_1d(figure.subplots(len(tables), 1, sharex=True))
         bins = np.linspace(0, 1, 26).tolist()
         for axes, table in zip(panels, tables, strict=True):
             for label, colour, text in ((1.0, CHALLENGER, "label 1"), (0.0, "#f59e0b", "label 0")):
