@@ -39,6 +39,14 @@ def test_two_members_that_know_different_halves_share_the_weight() -> None:
     assert weights == pytest.approx([0.5, 0.5], abs=0.05)
 
 
+def test_the_weights_of_a_planted_mixture_are_found() -> None:
+    rng = np.random.default_rng(5)
+    p = expit(2.0 * rng.normal(size=(50_000, 3)))
+    planted = np.array([0.7, 0.2, 0.1])
+    label = (rng.random(50_000) < p @ planted).astype(float)
+    assert mixture_weights(p, label) == pytest.approx(planted, abs=0.03)
+
+
 def test_a_member_of_pure_noise_gets_nothing() -> None:
     rng = np.random.default_rng(2)
     z = rng.normal(size=20_000)
