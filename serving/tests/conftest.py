@@ -64,6 +64,24 @@ def warehouse(postgres: Any, _template: str) -> str:
     return str(postgres.url(name))
 
 
+@pytest.fixture(scope="module")
+def _stoppable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
+    server = new_postgres(tmp_path_factory.mktemp("own postgres"))
+    yield server, new_warehouse(server)
+    server.stop()
+
+
+@pytest.fixture
+def own_postgres(_stoppable: tuple[Any, str]) -> tuple[Any, str]:
+    """A PostgreSQL that the test may stop, and the URL of an empty warehouse on it."""
+    server, url = _stoppable
+    if server.child is None:
+        server.start()
+    with psycopg.connect(url) as connection:
+        connection.execute("TRUNCATE predictions, traffic_policies")
+    return server, url
+
+
 @pytest.fixture(scope="session")
 def signer() -> Signer:
     return new_signer()

@@ -41,6 +41,9 @@ class Client:
         content = answer.read()
         return answer.status, dict(answer.getheaders()), json.loads(content) if content else None
 
+    def close(self) -> None:
+        self._connection.close()
+
 
 @dataclass
 class Process:
@@ -70,11 +73,14 @@ class Process:
         return Client(self.port, key)
 
     def send(self, method: str, path: str, body: Any = None, key: str | None = "admin-key") -> Any:
+        client = self.client(key)
         try:
-            return self.client(key).send(method, path, body)
+            return client.send(method, path, body)
         except OSError:  # not listening yet
             assert self.child.poll() is None, self.raw
             return 0, {}, {}
+        finally:
+            client.close()
 
     def wait_ready(self) -> "Process":
         until(lambda: self.send("GET", "/ready")[0] == 200)
@@ -82,13 +88,18 @@ class Process:
 
     def kill(self) -> None:
         self.child.send_signal(signal.SIGKILL)
-        self.child.wait()
+        self._ended()
 
     def terminate(self) -> int:
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
+        return self._ended()
+
+    def _ended(self) -> int:
         code = self.child.wait(30)
         self._reading.join()
+        assert self.child.stderr is not None
+        self.child.stderr.close()
         return code
 
     def _listening(self) -> int | None:

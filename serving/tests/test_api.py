@@ -348,7 +348,9 @@ def test_metrics_count_predictions_by_version(client: TestClient, bundles: Any) 
 
 
 def test_readiness_says_why_not(opened: Opener) -> None:
-    client = opened(DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", BACKLOG_LIMIT="2")
+    client = opened(
+        DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", BACKLOG_LIMIT="2", DRAIN_SECONDS="0.1"
+    )
     assert client.get("/ready").status_code == 200
     for _ in range(3):
         assert client.post("/api/v2/predict", json=row()).status_code == 200

@@ -288,7 +288,7 @@ def fetch(uri: str, cache: Path, sha256: str) -> Path:
         _verify_copy(partial, sha256)
         if not target.exists():
             partial.replace(target)
-    except OSError as error:
+    except (OSError, ImportError, ValueError) as error:  # no such protocol, or its package is not installed
         if not target.is_dir():  # another process may have put it there in the meantime
             raise BundleRejected(
                 "unreadable", uri, f"{type(error).__name__}: {error}", "a readable folder"

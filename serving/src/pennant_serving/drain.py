@@ -5,6 +5,7 @@ the rows. A process that dies between the two hands them over again, and the tab
 """
 
 import random
+import sqlite3
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -80,7 +81,7 @@ class Drain:
         try:
             moved = self._hand_over()
             self._forget()
-        except (psycopg.Error, SpoolError) as error:
+        except (psycopg.Error, sqlite3.Error, SpoolError) as error:
             self._failures = min(self._failures + 1, 8)
             self._metrics.drain_failures.inc()
             if self._failures == 1:  # the first of a row of failures; the metric counts them all

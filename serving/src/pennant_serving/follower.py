@@ -134,9 +134,12 @@ class Follower:
 
     def _run(self) -> None:
         while True:
-            with self._changing:
-                if not self._poll():
-                    self._recall()
+            try:
+                with self._changing:
+                    if not self._poll():
+                        self._recall()
+            except Exception:  # noqa: BLE001 - what is served goes on, and so does following
+                logs.error("following failed")
             if self._stopping.wait(self._poll_seconds):
                 return
 
@@ -161,12 +164,11 @@ class Follower:
         self._recall_at = time.monotonic() + _RETRY_SECONDS
         for row in memory_of_policies.read(self._remembered):
             if str(row.get("use_case")) not in self.state.served:
-                failure = self.state.failures.get(str(row.get("use_case")))
-                self._apply(row, retry_now=True)
-                if failure is not None:  # what is wrong with the newest policy stays to be seen
-                    self._put_failure(str(row.get("use_case")), failure)
+                # What is wrong with the newest policy stays to be seen.
+                self._apply(row, retry_now=True, newest=self.state.failures.get(str(row.get("use_case"))))
 
-    def _apply(self, row: Mapping[str, Any], *, retry_now: bool) -> None:
+    def _apply(self, row: Mapping[str, Any], *, retry_now: bool, newest: Failure | None = None) -> None:
+        """Put one policy in force, or note why not; `newest` is what stays noted while an older one serves."""
         use_case, policy_id = str(row.get("use_case")), row.get("id")
         served, failure = self.state.served.get(use_case), self.state.failures.get(use_case)
         if served is not None and served.policy.id == policy_id and failure is None:
@@ -179,12 +181,12 @@ class Follower:
             bundles = {each.arm: self._load(policy, each) for each in policy.arms}
         except ValidationError as error:
             detail = f"policy {policy_id} is malformed: {error.errors()[0]['msg']}"
-            self._fail(use_case, Failure(policy_id, "malformed", detail))
+            self._fail(use_case, Failure(policy_id, "malformed", detail), newest)
         except BundleRejected as error:
             members = {"where": error.where, "found": error.found, "allowed": error.allowed}
-            self._fail(use_case, Failure(policy_id, error.reason, str(error), members))
+            self._fail(use_case, Failure(policy_id, error.reason, str(error), members), newest)
         else:
-            self._swap(policy, bundles)
+            self._swap(policy, bundles, newest)
             self._remember()
 
     def _load(self, policy: Policy, arm: Arm) -> Loaded:
@@ -194,7 +196,12 @@ class Follower:
                 if same and loaded.bundle.use_case == policy.use_case:
                     return loaded
         folder = fetch(arm.bundle_uri, self._cache, arm.bundle_sha256)
-        bundle = load(folder, self._public_key)
+        try:
+            bundle = load(folder, self._public_key)
+        except BundleRejected:
+            # The signature is no part of the hash that names the folder: a good copy must get its chance.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         for what, found, wanted in (
             ("hash", bundle.sha256, arm.bundle_sha256),
             ("use case", bundle.use_case, policy.use_case),
@@ -206,26 +213,28 @@ class Follower:
         )
         return Loaded(bundle, datetime.now(UTC))
 
-    def _swap(self, policy: Policy, bundles: Mapping[str, Loaded]) -> None:
+    def _swap(self, policy: Policy, bundles: Mapping[str, Loaded], newest: Failure | None = None) -> None:
         inputs: dict[str, Input] = {}
         for arm in sorted(policy.arms, key=lambda each: -each.weight):
             for each in bundles[arm.arm].bundle.inputs:
                 inputs.setdefault(each.name, each)
         served = Served(policy, MappingProxyType(dict(bundles)), MappingProxyType(inputs))
         use_case = policy.use_case
+        failures = {name: each for name, each in self.state.failures.items() if name != use_case}
+        if newest is not None:
+            failures[use_case] = newest
         self.state = State(
             served=MappingProxyType({**self.state.served, use_case: served}),
-            failures=MappingProxyType(
-                {name: each for name, each in self.state.failures.items() if name != use_case}
-            ),
+            failures=MappingProxyType(failures),
         )
         self._metrics.policy.labels(use_case).set(policy.id)
         logs.info("policy in force", use_case=use_case, policy_id=policy.id)
 
-    def _fail(self, use_case: str, failure: Failure) -> None:
+    def _fail(self, use_case: str, failure: Failure, newest: Failure | None) -> None:
         self._metrics.policy_failures.labels(use_case, failure.reason).inc()
         self._retry_at[use_case] = time.monotonic() + _RETRY_SECONDS
-        self._put_failure(use_case, failure)
+        failures = MappingProxyType({**self.state.failures, use_case: newest or failure})
+        self.state = replace(self.state, failures=failures)
         served = self.state.served.get(use_case)
         logs.error(
             "policy refused",
@@ -235,10 +244,6 @@ class Follower:
             detail=failure.detail,
             still_serving=None if served is None else served.policy.id,
         )
-
-    def _put_failure(self, use_case: str, failure: Failure) -> None:
-        failures = MappingProxyType({**self.state.failures, use_case: failure})
-        self.state = replace(self.state, failures=failures)
 
     def _remember(self) -> None:
         policies = [each.policy for each in self.state.served.values()]

@@ -6,6 +6,7 @@ and commits everything that waits as one group, so that many requests share one 
 A drained row whose id the caller chose is kept for a while: the same id again gets the first answer.
 """
 
+import contextlib
 import fcntl
 import json
 import queue
@@ -257,7 +258,7 @@ class Spool:
         job.done.set_result(None)
 
     def _failed(self, what: str, error: sqlite3.Error) -> SpoolError:
-        if self._writer.in_transaction:
+        with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back already
             self._writer.execute("ROLLBACK")
         name = getattr(error, "sqlite_errorname", "")
         logs.error("spool write failed", what=what, why=str(error), code=name)
