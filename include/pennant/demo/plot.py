@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pennant.demo.life import BAD_HYPERPARAMETERS, Life, Stride, windows
@@ -88,7 +89,7 @@ def run_command(arguments: Sequence[str], settings: Settings) -> str:
     Raises:
         CommandFailed: it ended with another code than 0.
     """
-    command = [sys.executable, "-m", "pennant.cli.main", *arguments]
+    command = [str(Path(sys.executable).with_name("pennant")), *arguments]
     done = subprocess.run(
         command,
         capture_output=True,
