@@ -16,7 +16,7 @@ import pytest
 from pennant.platform.faults import ChildDied, PortTaken, PostgresFault
 from pennant.platform.ports import unused_ports
 from pennant.platform.postgres import Postgres, create_databases, database_url, without_password
-from pennant.platform.processes import wait_until
+from pennant.platform.processes import still_running, wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -74,7 +74,7 @@ def test_a_server_that_was_left_behind_gives_way_to_the_next_start(own_server: P
     assert own_server.child is not None
     own_server.child.keeper.kill()
     own_server.start()
-    assert not first.is_running()
+    assert not still_running([first], 10)
     assert postmaster(own_server).pid != first.pid
 
 
@@ -83,7 +83,7 @@ def test_a_stop_leaves_no_process_and_a_clean_data_folder(own_server: Postgres) 
     server = postmaster(own_server)
     tree = [server, *server.children()]
     own_server.stop()
-    assert not any(each.is_running() for each in tree)
+    assert not still_running(tree, 0.1)
     assert not (own_server.data / "postmaster.pid").exists()
 
 

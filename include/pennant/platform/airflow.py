@@ -28,6 +28,10 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
 }
 
+PATIENCE = {"airflow-triggerer": 3.0}
+"""Seconds to end before it is killed, where not 10: a triggerer asked to stop while it still starts never
+does, and killing one is harmless because the next takes over its triggers."""
+
 _SETTINGS = {
     "CORE__EXECUTOR": "LocalExecutor",
     "CORE__LOAD_EXAMPLES": "False",

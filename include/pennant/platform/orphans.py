@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from pennant.platform.processes import Child
+from pennant.platform.processes import Child, still_running
 
 _KEEPER = "pennant.platform.keeper"
 
@@ -46,8 +46,7 @@ def stop_left_behind(record: Path, seconds: float = 60) -> list[str]:
             keeper.terminate()
     deadline = time.monotonic() + seconds
     for tree in trees.values():
-        _, alive = psutil.wait_procs(tree, timeout=max(0.0, deadline - time.monotonic()))
-        for process in alive:
+        for process in still_running(tree, deadline - time.monotonic()):
             with contextlib.suppress(psutil.Error):
                 process.kill()
     record.unlink(missing_ok=True)

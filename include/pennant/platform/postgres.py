@@ -23,7 +23,7 @@ from psycopg import sql
 from pennant.platform import credentials
 from pennant.platform.faults import PostgresFault
 from pennant.platform.ports import LOOPBACK, require_free
-from pennant.platform.processes import Child, spawn, wait_until
+from pennant.platform.processes import Child, spawn, still_running, wait_until
 from pennant.platform.unprivileged import run_as
 
 DATABASES = ("airflow", "mlflow", "pennant")
@@ -166,7 +166,7 @@ class Postgres:
             # The pid may belong to another program by now: only a postgres on this data folder is ours.
             if str(self.data) in server.cmdline() and "postgres" in server.name():
                 server.send_signal(signal.SIGINT)
-                server.wait(30)
+                still_running([server], 30)
 
 
 def create_databases(server_url: str, names: Iterable[str] = DATABASES) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from pennant.platform.faults import ChildDied, DiskFull, NotHealthy
 
 LOG_LINES_SHOWN = 12
-FREE_BYTES_NEEDED = 2**30
 
 
 @dataclass
@@ -142,6 +143,26 @@ def wait_until(
         time.sleep(pause)
 
 
+def still_running(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait up to `seconds` for processes that are not our children; returns those that still run.
+
+    A zombie has ended: in a container, nobody may ever collect it.
+    """
+    deadline = time.monotonic() + seconds
+    left = list(processes)
+    while left and time.monotonic() < deadline:
+        left = [each for each in left if _runs(each)]
+        time.sleep(0.05 if left else 0)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def last_lines(log: Path, count: int = LOG_LINES_SHOWN) -> list[str]:
     """The last `count` lines of a log that are not empty; [] when there is no log."""
     if not log.exists():
@@ -152,7 +173,7 @@ def last_lines(log: Path, count: int = LOG_LINES_SHOWN) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip()][-count:]
 
 
-def require_space(folder: Path, needed: int = FREE_BYTES_NEEDED) -> None:
+def require_space(folder: Path, needed: int) -> None:
     """Refuse to go on when the disk under `folder` has less than `needed` bytes free.
 
     Raises:

@@ -27,6 +27,8 @@ from pennant.warehouse.engine import migrate
 
 START_SECONDS = 240.0
 """How long one part may take to become healthy: several times what two slow cores need."""
+SPACE_TO_START = 2**30
+"""Bytes that must be free: the data of a demo, its logs, and PostgreSQL's write-ahead log of half of it."""
 _LEAST_SPACE_WHILE_RUNNING = 100 * 2**20
 _ADDRESSES = ("warehouse_url", "mlflow_url", "serving_url", "airflow_url", "lake_url", "artifacts_url")
 
@@ -53,8 +55,6 @@ class Stack:
         self._postgres: Postgres | None = None
         self._lock: IO[str] | None = None
         self._began = 0.0
-        # No proxy of the environment may stand between us and 127.0.0.1.
-        self._client = httpx.Client(timeout=5, trust_env=False)
 
     def __enter__(self) -> Self:
         self.start()
@@ -147,7 +147,7 @@ class Stack:
     def _prepare(self) -> None:
         home = self._given.home
         home.mkdir(parents=True, exist_ok=True)
-        require_space(home)
+        require_space(home, SPACE_TO_START)
         self._take_lock()
         orphans.stop_left_behind(discover.record_path(self._given))
         for name, port in self._ports().items():
@@ -186,9 +186,11 @@ class Stack:
         for name, arguments in airflow.COMPONENTS.items():
             self._spawn(name, airflow.command(*arguments), everything)
         self._record()
-        self._await("serving", lambda: serving.unhealthy(settings.serving, self._client))
-        self._await("mlflow", lambda: mlflow.unhealthy(settings.mlflow, self._client))
-        self._await("airflow-api-server", lambda: airflow.unhealthy(settings.airflow, self._client))
+        # No proxy of the environment may stand between us and 127.0.0.1.
+        with httpx.Client(timeout=5, trust_env=False) as client:
+            self._await("serving", lambda: serving.unhealthy(settings.serving, client))
+            self._await("mlflow", lambda: mlflow.unhealthy(settings.mlflow, client))
+            self._await("airflow-api-server", lambda: airflow.unhealthy(settings.airflow, client))
 
     @contextlib.contextmanager
     def _airflow_migration(self, environment: dict[str, str]) -> Iterator[None]:
@@ -207,7 +209,10 @@ class Stack:
         self._done("airflow-migrate")
 
     def _spawn(self, name: str, command: list[str], environment: dict[str, str]) -> None:
-        self._children[name] = spawn(name, command, environment, self.logs, folder=self._given.home)
+        patience = airflow.PATIENCE.get(name, 10.0)
+        self._children[name] = spawn(
+            name, command, environment, self.logs, patience=patience, folder=self._given.home
+        )
 
     def _await(self, name: str, probe: Callable[[], str | None]) -> None:
         wait_until(probe, name, self._children[name].log, self.children(), START_SECONDS)
