@@ -35,9 +35,11 @@ def labels_of(use_case: UseCase, tables: Tables) -> pl.DataFrame:
         raise UnknownColumns(f"label of {use_case.name}", missing, versions.columns)
     value = _value(declared.expression)
     void = _value(declared.drop_when) == 1.0 if declared.drop_when else pl.lit(False)
-    made = versions.with_columns(value.alias("label"), void.alias("void")).drop_nulls(["label", "void"])
-    newest = made.with_columns(pl.col("known_at").min().over(entity).alias("first_known_at"))
-    newest = newest.unique(subset=[entity], keep="last", maintain_order=True)
+    made = versions.with_columns(value.alias("label"), void.alias("void"))
+    given = pl.col("label").is_not_null() & pl.col("void").is_not_null()
+    first = pl.col("known_at").filter(given).min().over(entity).alias("first_known_at")
+    newest = made.with_columns(first).unique(subset=[entity], keep="last", maintain_order=True)
+    newest = newest.filter(given)  # after choosing: a result that was taken back is none
     return newest.select(
         pl.col(entity).cast(pl.String).alias("entity"),
         "event_time",

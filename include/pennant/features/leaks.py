@@ -2,9 +2,11 @@
 
 Whatever becomes known after a moment is changed at random, and so are the requests that come later; then all
 features are built again. A feature of an earlier request that moves has read a value before it was known.
+Baselines are held to the same law for outcomes; closing values they may know up to when the game settles.
 What this does *not* find: a leak through a value that happens to make no difference to the feature.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import ModuleType
@@ -16,7 +18,7 @@ from pennant.data.lake import Lake
 from pennant.declaration.model import UseCase
 from pennant.features.build import BASELINE, baseline_columns, feature_rows, requests_of
 from pennant.features.module import features_module
-from pennant.features.tables import Tables, load_tables
+from pennant.features.tables import Group, Tables, load_tables
 from pennant.settings import Settings
 
 EXAMPLES = 5
@@ -75,32 +77,40 @@ def leaks_of(
     if requests.is_empty():
         return []
     truth = feature_rows(use_case, module, tables, requests)
-    settled = requests.select("entity", "settled_at")
     asked = requests["moment"].unique().sort()
     chosen = asked.gather(np.unique(np.linspace(0, len(asked) - 1, moments + 2).astype(np.int64)[1:-1]))
-    columns = dict.fromkeys(use_case.features, "moment")
-    columns |= {BASELINE + name: "settled_at" for name in baseline_columns(use_case)}
+    features, baselines = list(use_case.features), [BASELINE + name for name in baseline_columns(use_case)]
+    settling = timedelta(hours=use_case.spine.lead_hours + use_case.label.delay_hours)
+    label = (use_case.label.source, use_case.label.group)
     # Who asks and when stays; the other columns of later requests are as unknown as the tables are.
     kept = ["entity", "event_time", "moment", "settled_at", *tables.keys[use_case.spine.source]]
-    found: dict[str, list[Leak]] = {name: [] for name in columns}
+    found: dict[str, list[Leak]] = {name: [] for name in (*features, *baselines)}
     for number, moment in enumerate(chosen):
-        stream = np.random.default_rng([seed, number])
-        others = _changed(requests, pl.col("moment") > moment, kept, stream)
-        changed = feature_rows(use_case, module, with_other_future(tables, moment, stream), others)
-        both = truth.join(changed, on="entity", suffix="_after", maintain_order="left").join(
-            settled, on="entity", maintain_order="left"
-        )
-        for name, clock in columns.items():
-            found[name] += _moved(both.filter(pl.col(clock) <= moment), name)
-    return [leak for name in columns for leak in _first(found[name])]
+        for columns, closing in ((features, timedelta(0)), (baselines, settling)):
+            stream = np.random.default_rng([seed, number])
+            # A baseline may know closing values of its game, but of outcomes only what a feature may.
+            since = {group: moment if group == label else moment + closing for group in tables.frames}
+            changed = feature_rows(
+                use_case,
+                module,
+                with_other_future(tables, since, stream),
+                _changed(requests, pl.col("moment") > moment, kept, stream),
+            )
+            both = truth.filter(pl.col("moment") <= moment).join(changed, on="entity", suffix="_after")
+            for name in columns:
+                found[name] += _moved(both, name)
+    return [leak for name in found for leak in _first(found[name])]
 
 
-def with_other_future(tables: Tables, moment: datetime, stream: np.random.Generator) -> Tables:
-    """Return the tables with every value changed that became known after `moment`; clocks and keys stay."""
+def with_other_future(tables: Tables, since: Mapping[Group, datetime], stream: np.random.Generator) -> Tables:
+    """Return the tables with every value changed that became known after its group's moment in `since`.
+
+    Clocks and keys stay.
+    """
     frames = {}
     for (source, group), frame in tables.frames.items():
         kept = [*tables.keys[source], *CLOCKS]
-        frames[source, group] = _changed(frame, pl.col("known_at") > moment, kept, stream)
+        frames[source, group] = _changed(frame, pl.col("known_at") > since[source, group], kept, stream)
     return Tables(frames, tables.keys)
 
 

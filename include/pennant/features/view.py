@@ -96,8 +96,9 @@ class View:
     def _newest(self, source: str, group: str) -> pl.DataFrame:
         """Return one row per key: the newest version of this epoch, at its first version's known_at."""
         key = self.tables.keys[source]
+        versions = self.tables.versions(source, group).drop("batch_as_of")
         last = self.requests["moment"].max()
-        known = self.tables.versions(source, group).filter(pl.col("known_at") <= last).drop("batch_as_of")
+        known = versions.clear() if last is None else versions.filter(pl.col("known_at") <= last)
         first = pl.col("known_at").first().over(key).alias("known_at")
         return known.with_columns(first).unique(subset=key, keep="last", maintain_order=True)
 
