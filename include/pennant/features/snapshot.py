@@ -98,19 +98,20 @@ def _parquet(frame: pl.DataFrame, identity: dict[str, str]) -> bytes:
     The identity goes into the file, so that equal rows of different moments are different snapshots.
     """
     fields = [pa.field(name, _ARROW[dtype.base_type()]) for name, dtype in frame.schema.items()]
-    table = frame.to_arrow().cast(pa.schema(fields)).replace_schema_metadata(identity)
+    table = frame.to_arrow().cast(pa.schema(fields))
     sink = io.BytesIO()
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
+        table.schema,
         version="2.6",
         compression="zstd",
         compression_level=3,
         use_dictionary=False,
         write_statistics=False,
         store_schema=False,
-        row_group_size=1 << 20,
-    )
+    ) as writer:
+        writer.write_table(table, row_group_size=1 << 20)
+        writer.add_key_value_metadata(identity)
     return sink.getvalue()
 
 
