@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     use_case: Annotated[str, typer.Option(help="Which use case to run.")] = "league_demo",
     once: Annotated[bool, typer.Option("--once", help="End by itself instead of staying up.")] = False,
-    step: Annotated[str, typer.Option(help="Stride of the simulated clock: month or week.")] = "month",
+    step: Annotated[Literal["month", "week"], typer.Option(help="Stride of the simulated clock.")] = "month",
     steps: Annotated[int, typer.Option(min=1, help="At most this many live steps.")] = 6,
     history_from: Annotated[
         str, typer.Option(help="Start of the history, as a date; empty: as declared.")
@@ -37,8 +37,6 @@ def demo(
     """Play the demo and, unless `once`, keep everything up for a look around."""
     from pennant.demo.stage import perform
 
-    if step not in {"month", "week"}:
-        raise typer.BadParameter(f"found {step!r}; allowed are month and week", param_hint="--step")
     since = _date(history_from)
     # A terminated demo has to stop what it started, as an interrupted one does.
     signal.signal(signal.SIGTERM, _interrupt)

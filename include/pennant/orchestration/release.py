@@ -59,29 +59,30 @@ def _target(place: Workplace) -> Any:
 
 
 def _start(place: Workplace) -> dict[str, Any]:
-    from pennant.release import rollout
+    from pennant.release.rollout import pending, start
 
-    waiting = rollout.pending(place.warehouse, place.name)
+    waiting = pending(place.warehouse, place.name)
     if waiting is None:
         raise AirflowSkipException("No release is pending.")
-    return rollout.start(place.use_case, waiting, place.models, place.warehouse, _target(place)).to_json()
+    return start(place.use_case, waiting, place.models, place.warehouse, _target(place)).to_json()
 
 
 def _observe(place: Workplace, started: dict[str, Any]) -> dict[str, Any]:
-    from pennant.release import rollout
+    from pennant.release.rollout import Started, observe
 
-    return rollout.observe(place.use_case, rollout.Started.from_json(started), place.warehouse).to_json()
+    return observe(place.use_case, Started.from_json(started), place.warehouse).to_json()
 
 
 def _conclude(place: Workplace, started: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
-    from pennant.release import rollout
+    from pennant.release.rollout import Observation, Started, finish, turn_back
 
-    step_of = rollout.finish if seen["decision"] == "pass" else rollout.turn_back
-    return step_of(
+    end = finish if seen["decision"] == "pass" else turn_back
+    closed = end(
         place.use_case,
-        rollout.Started.from_json(started),
-        rollout.Observation.from_json(seen),
+        Started.from_json(started),
+        Observation.from_json(seen),
         place.models,
         place.warehouse,
         _target(place),
-    ).to_json()
+    )
+    return {"version": closed.version, "state": closed.state, "reason": seen.get("reason", "")}

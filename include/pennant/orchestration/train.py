@@ -116,16 +116,20 @@ def _ask(use_case: UseCase, judged: Any) -> Any:
     def needs_person(judged: dict[str, Any], **context: Any) -> dict[str, str]:
         if judged["outcome"] != "promote":
             raise AirflowSkipException(f"Nobody is asked: the gate says {judged['outcome']}.")
-        return {"version": judged["version"], "asked_at": context["ti"].start_date.isoformat()}
+        return {
+            "version": judged["version"],
+            "evidence_sha256": judged["evidence"]["sha256"],
+            "asked_at": context["ti"].start_date.isoformat(),
+        }
 
     @step()
-    def note_answer(answer: dict[str, Any], asked: dict[str, str], judged: dict[str, Any]) -> dict[str, Any]:
+    def note_answer(answer: dict[str, Any], asked: dict[str, str]) -> dict[str, Any]:
         return {
             "chosen_options": answer["chosen_options"],
             "responded_by_user": answer["responded_by_user"],
             "responded_at": str(answer["responded_at"]),
             "asked_at": asked["asked_at"],
-            "evidence_sha256": judged["evidence"]["sha256"],
+            "evidence_sha256": asked["evidence_sha256"],
         }
 
     approve = ApprovalOperator(
@@ -138,4 +142,4 @@ def _ask(use_case: UseCase, judged: Any) -> Any:
     )
     asked = needs_person(judged)
     asked >> approve
-    return note_answer(approve.output, asked, judged)
+    return note_answer(approve.output, asked)
