@@ -12,7 +12,6 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from serving_bundles import Signer, new_signer, seal, write_bundle
 from serving_process import Process, until
 

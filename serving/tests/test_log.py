@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -12,7 +13,10 @@ import psycopg
 import pytest
 from serving_process import Client, Process, until
 
+from pennant_serving.drain import Drain
+from pennant_serving.metrics import Metrics
 from pennant_serving.spool import Entry, IdTaken, Spool, SpoolError, record_text
+from pennant_serving.warehouse import Warehouse
 
 FEATURES = {"rating": 40.0, "rest": 1.0, "heat": None}
 Launch = Callable[..., Process]
@@ -299,3 +303,38 @@ def test_the_state_folder_that_cannot_be_written_is_named(tmp_path: Path) -> Non
         target = tmp_path / "state"
     with pytest.raises((SpoolError, OSError)):
         Spool(target, 10)
+
+
+def test_a_hand_over_that_was_cut_off_after_its_commit_is_repeated_without_doubles(
+    warehouse: str, tmp_path: Path
+) -> None:
+    """The process dies after the warehouse committed and before the spool let go: an old spool comes back."""
+    answered_at = datetime(2024, 1, 1, 12, tzinfo=UTC).isoformat()
+    row = {"day": "2024-01-01", "use_case": "toy", "entity": "a", "version": "1", "arm": "champion"}
+    row |= {"policy_id": 1, "features": {}, "prediction": 0.5, "extra": {}, "answered_at": answered_at}
+    entries = [
+        Entry(str(n), "o", n % 2 == 0, answered_at, record_text(row | {"prediction_id": str(n)}))
+        for n in range(2500)
+    ]
+    first = Spool(tmp_path / "first", 100)
+    first.append(entries).result()
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    hand_over(first, warehouse)
+    assert logged(warehouse) == {str(n): 1 for n in range(2500)}
+    hand_over(Spool(tmp_path / "second", 100), warehouse)
+    assert logged(warehouse) == {str(n): 1 for n in range(2500)}
+
+
+def hand_over(spool: Spool, url: str) -> None:
+    assert spool.backlog == 2500
+    drain = Drain(spool, Warehouse(url), Metrics(), ids_kept_days=30)
+    drain.start()
+    drain.stop(within_seconds=20)
+    assert spool.backlog == 0
+    spool.close()
+
+
+def test_every_commit_reaches_the_disk_before_it_counts(spool: Spool) -> None:
+    """FULL: in WAL mode a commit is synced, so that the death of the power loses no answered prediction."""
+    assert spool._writer.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert spool._writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -168,7 +168,7 @@ class Follower:
                 self._apply(row, retry_now=True, newest=self.state.failures.get(str(row.get("use_case"))))
 
     def _apply(self, row: Mapping[str, Any], *, retry_now: bool, newest: Failure | None = None) -> None:
-        """Put one policy in force, or note why not; `newest` is what stays noted while an older one serves."""
+        """Put one policy in force or note why not; `newest` stays noted while an older one serves."""
         use_case, policy_id = str(row.get("use_case")), row.get("id")
         served, failure = self.state.served.get(use_case), self.state.failures.get(use_case)
         if served is not None and served.policy.id == policy_id and failure is None:

@@ -270,13 +270,14 @@ class Spool:
 def _lock(path: Path) -> IO[Any]:
     try:
         file = path.open("w")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise SpoolError(
-            f"{path}: another serving process uses this state folder; give each its own"
-        ) from error
     except OSError as error:
         raise SpoolError(f"{path}: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        why = "another serving process uses this state folder; give each its own"
+        raise SpoolError(f"{path}: {why} ({error.strerror})") from error
     return file
 
 
