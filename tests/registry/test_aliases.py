@@ -187,12 +187,29 @@ def _kill_in_promotion(models: Models, warehouse: Engine, name: str, alias: str)
     assert models.held(name).aliases["champion"] == "1"
 
 
+def _stop_in_promotion(models: Models, warehouse: Engine, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same without a process of its own: stops when it is about to move the first alias."""
+    _crown(models, warehouse, name, "1", over=None)
+    aliases.challenge(models, warehouse, name, "2", "the gate said so", "gate", "evidence 2")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(models, "_set_alias", stop)
+        with pytest.raises(KeyboardInterrupt):
+            aliases.promote(models, warehouse, name, "2", "it won", "gate", "evidence 2", champion="1")
+
+
 @pytest.mark.parametrize("way", ["reconcile", "the same promotion", "the next move"])
 def test_a_promotion_killed_between_ledger_and_mlflow_is_finished_by(
-    models: Models, warehouse: Engine, model: Make, way: str
+    models: Models, warehouse: Engine, model: Make, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = model(3)
-    _kill_in_promotion(models, warehouse, name, "champion")
+    if way == "reconcile":
+        _kill_in_promotion(models, warehouse, name, "champion")
+    else:
+        _stop_in_promotion(models, warehouse, name, monkeypatch)
     if way == "reconcile":
         reported = aliases.reconcile(models, warehouse, [name], repair=False)
         assert {each.kind for each in reported} == {"unfinished"}

@@ -99,6 +99,21 @@ def versions(models: Models, settings: Settings) -> Callable[[str, int], None]:
     return create
 
 
+@pytest.fixture
+def named_versions(models: Models) -> Callable[[str, int], None]:
+    """Registers versions 1..n whose bundles nobody reads, for targets that load nothing."""
+
+    def create(name: str, wanted: int) -> None:
+        with models._asking() as client:
+            client.create_registered_model(name)
+            for number in range(1, wanted + 1):
+                uri = f"file:///bundles/{name}/{number}"
+                tags = {"bundle_sha256": f"{number:064d}", "bundle_uri": uri}
+                client.create_model_version(name, uri, tags=tags)
+
+    return create
+
+
 def write_bundle(folder: Path, use_case: str, intercept: float, settings: Settings) -> str:
     """A logistic bundle with one input, signed with this installation's key; returns its hash."""
     moment = "2025-01-01T00:00:00+00:00"

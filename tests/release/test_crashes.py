@@ -150,7 +150,7 @@ def _assert_whole(life: Scheduler, recording: Target, lake: Lake, champion: str)
 
 
 @settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -170,11 +170,11 @@ def test_a_release_killed_anywhere_ends_served_and_told(  # noqa: PLR0917
     models: Models,
     recording: Target,
     lake: Lake,
-    versions: Callable[[str, int], None],
+    named_versions: Callable[[str, int], None],
     answered: Callable[[Policy, str, Sequence[Answer]], None],
 ) -> None:
     declared = use_case.model_copy(update={"name": f"mortal_{next(_names)}"})
-    versions(declared.name, 2)
+    named_versions(declared.name, 2)
     mortal = MortalModels(models.settings)
     mortal.fate = Fate(deaths)
     engine = connect(database)
@@ -211,7 +211,7 @@ def test_every_single_point_of_a_promotion_can_be_the_point_of_death(
     models: Models,
     recording: Target,
     lake: Lake,
-    versions: Callable[[str, int], None],
+    named_versions: Callable[[str, int], None],
     answered: Callable[[Policy, str, Sequence[Answer]], None],
 ) -> None:
     """Not by chance: dies at the first effect, then at the second, and so on to the last."""
@@ -219,7 +219,7 @@ def test_every_single_point_of_a_promotion_can_be_the_point_of_death(
     point, effects = 0, 1
     while point < effects:
         declared = use_case.model_copy(update={"name": f"mortal_{next(_names)}"})
-        versions(declared.name, 2)
+        named_versions(declared.name, 2)
         mortal = MortalModels(models.settings)
         mortal.fate = Fate([])
         life = Scheduler(declared, mortal, engine, recording)

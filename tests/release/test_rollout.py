@@ -96,9 +96,9 @@ def life(
     warehouse: Engine,
     recording: Target,
     answered: Log,
-    versions: Callable[[str, int], None],
+    named_versions: Callable[[str, int], None],
 ) -> Life:
-    versions(use_case.name, 3)
+    named_versions(use_case.name, 3)
     return Life(use_case, models, warehouse, recording, answered)
 
 

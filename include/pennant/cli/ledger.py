@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from pennant.registry.ledger import LedgerBreak, LedgerEntry
+    from pennant.release.policy import Policy
     from pennant.release.target import Served
     from pennant.settings import Settings
 
@@ -155,13 +156,10 @@ def status(use_case: Name, database: Database = "", as_json: Json = False) -> No
         "serves_the_policy": in_force,
         "trouble": trouble,
     }
-    arms = (
-        "; ".join(f"{each.arm} {each.version} {each.weight:.0%}" for each in current.arms) if current else ""
-    )
     lines = [
         "aliases   "
         + (", ".join(f"{alias} {version}" for alias, version in sorted(state.items())) or "none"),
-        f"policy    {f'{current.id}: {arms} ({current.why})' if current else 'none'}",
+        f"policy    {_policy(current) if current else 'none'}",
         f"served    {_served(served)}" + ("" if in_force else "   NOT THE POLICY IN FORCE"),
         *(f"release   {each.id}: version {each.version} {each.state}" for each in releases[-5:]),
         *([trouble] if trouble else []),
@@ -216,6 +214,11 @@ def _line(entry: "LedgerEntry") -> str:
         for alias, change in sorted(changes_of(entry).items())
     )
     return f"{head}  {moved}  by {entry.entry['actor']}: {entry.entry['why']}"
+
+
+def _policy(policy: "Policy") -> str:
+    arms = "; ".join(f"{each.arm} {each.version} {each.weight:.0%}" for each in policy.arms)
+    return f"{policy.id}: {arms} ({policy.why})"
 
 
 def _served(served: "Served") -> str:
