@@ -197,9 +197,17 @@ def test_a_declaration_without_its_code_is_refused(case: SimpleNamespace, tmp_pa
 
 
 def test_a_missing_declaration_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DeclarationError) as caught:
-        load(tmp_path / "nobody")
-    assert caught.value.file == tmp_path / "nobody" / "use_case.yaml"
+        load(tmp_path / "empty")
+    assert caught.value.file == tmp_path / "empty" / "use_case.yaml"
+
+
+def test_an_unknown_use_case_comes_with_the_nearest_one(case: SimpleNamespace, tmp_path: Path) -> None:
+    case.put(tmp_path, case.valid_text)
+    with pytest.raises(DeclarationError) as caught:
+        load(tmp_path / "league-demo")
+    assert (caught.value.found, caught.value.nearest) == ("'league-demo'", "league_demo")
 
 
 def test_one_broken_declaration_hides_no_other(case: SimpleNamespace, tmp_path: Path) -> None:

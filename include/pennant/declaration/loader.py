@@ -25,6 +25,8 @@ def load(path: Path) -> UseCase:
         DeclarationError: anything is wrong; all problems of the file are in it.
     """
     file = path if path.suffix in {".yaml", ".yml"} else path / FILE
+    if not file.parent.is_dir():
+        raise _nobody(file.parent)
     document = read(file)
     use_case = validated(document)
     problems = [*_folder(document, file.parent, use_case), *check(use_case, document)]
@@ -74,6 +76,13 @@ def validated(document: Document) -> UseCase:
     if document.problems:
         raise DeclarationError(document.problems)
     return use_case
+
+
+def _nobody(folder: Path) -> DeclarationError:
+    names = sorted(each.name for each in folders(folder.parent)) if folder.parent.is_dir() else []
+    found, near = repr(folder.name), nearest(folder.name, names)
+    allowed = ", ".join(names) or "none is there"
+    return DeclarationError([Problem(folder, 1, 1, "", found, allowed, near, "no such use case")])
 
 
 def _folder(document: Document, folder: Path, use_case: UseCase) -> Iterator[Problem]:
