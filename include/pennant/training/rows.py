@@ -1,6 +1,5 @@
 """The training rows of a snapshot as arrays, checked; the fresh rows are dropped before anything looks."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,7 +8,7 @@ import polars as pl
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import UseCase
-from pennant.features.snapshot import load_snapshot
+from pennant.features.snapshot import load_snapshot, snapshot_manifest
 from pennant.reference import Reference
 from pennant.training import split
 from pennant.training.errors import ColumnsMissing, InfiniteValues, LabelNotBinary, TooFewRows
@@ -64,8 +63,7 @@ def read(use_case: UseCase, snapshot: Reference, lake: Lake) -> TrainingRows:
         LabelNotBinary: a label other than 0 and 1.
         InfiniteValues: an infinite feature.
     """
-    described = json.loads(lake.get(lake.uri(f"snapshots/{snapshot.sha256}/snapshot.json")))
-    as_of = datetime.fromisoformat(described["as_of"]).astimezone(UTC)
+    as_of = snapshot_manifest(lake, snapshot).as_of.astimezone(UTC)
     return from_frame(use_case, load_snapshot(lake, snapshot), as_of)
 
 
