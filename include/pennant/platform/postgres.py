@@ -221,5 +221,6 @@ def _programs() -> Path:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of ours: variables such as PGDATA or PGPORT must not change what the server does."""
-    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "HOME": "/"}
+    """Ours without what speaks to PostgreSQL: PGDATA or PGPORT must not change what the server does."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**kept, "LC_ALL": "C"}
