@@ -63,6 +63,7 @@ class Fire:
                 if client is not None:
                     client.close()
                 client = None
+                self._stop.wait(0.02)  # leave the processor to the server that starts
                 continue
             self.statuses.add(status)
             if status == 200:
