@@ -273,3 +273,16 @@ def test_the_code_hash_follows_the_features_file(tmp_path):
     assert code_hash(tmp_path) == before
     (tmp_path / "features.py").write_text("one = 2")
     assert code_hash(tmp_path) != before
+
+
+def test_a_use_case_whose_baselines_need_no_column_builds(league_demo, make_tables, short_league):
+    only_rate = league_demo.model_copy(
+        update={"baselines": {"base_rate": league_demo.baselines["base_rate"]}}
+    )
+    module = features_module(USE_CASES / "league_demo")
+    bare = SimpleNamespace(features=module.features, baselines=lambda view: view.requests.select("entity"))
+    tables = make_tables(league_demo, short_league)
+    requests = requests_of(league_demo, tables, FIRST, LAST, LAST)
+    rows = feature_rows(only_rate, bare, tables, requests)
+    assert rows.columns == ["entity", "event_time", "moment", *league_demo.features]
+    assert rows.height == short_league.height
