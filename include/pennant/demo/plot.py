@@ -24,13 +24,29 @@ class CommandFailed(PennantError):
         super().__init__(f"{' '.join(command)} ended with {code}:\n{output}")
 
 
+class NoFirstChampion(PennantError):
+    """The gate let no first champion through, so there is nothing to serve."""
+
+    def __init__(self, use_case: str, summary: str) -> None:
+        self.use_case = use_case
+        self.summary = summary
+        super().__init__(
+            f"{use_case}: no first champion, so the demo ends here. {summary}\n"
+            "Give it more history (--history-from), or look at the gate's report in MLflow."
+        )
+
+
 def play(life: Life, stride: Stride, since: datetime, most_steps: int, settings: Settings) -> None:
     """Play the whole life: history, first champion, live steps, a bad challenger, the way back."""
     use_case = life.use_case
     life.wake()
     life.history(since, settings.parallelism)
     live = list(windows(use_case, stride))[:most_steps]
-    life.train("Train, judge: the first champion has to beat the baselines", live[0].start)
+    first = life.train(
+        "Train, judge: the first champion has to beat the baselines", use_case.schedules.history_until
+    )
+    if first["outcome"] != "promote":
+        raise NoFirstChampion(use_case.name, first["summary"])
     life.await_release("Release the first champion", "First champion")
     reached = _live(life, live)
     life.train("A bad challenger, trained on purpose", reached, overrides=BAD_HYPERPARAMETERS)
