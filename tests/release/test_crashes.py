@@ -75,9 +75,11 @@ class MortalTarget:
 
     def __init__(self, inner: Target, fate: Fate) -> None:
         self.inner, self.fate = inner, fate
+        self.effects_before = 0
 
     def apply(self, policy: Policy) -> None:
         self.fate.strike()
+        self.effects_before = self.fate.count
         self.inner.apply(policy)
         self.fate.strike()
 
@@ -236,6 +238,38 @@ def test_every_single_point_of_a_promotion_can_be_the_point_of_death(
         point += 1
     engine.dispose()
     assert effects > 10
+
+
+def test_a_rollback_killed_before_it_serves_is_finished_by_the_next_not_reversed(
+    use_case: UseCase,
+    database: str,
+    models: Models,
+    recording: Target,
+    lake: Lake,
+    named_versions: Callable[[str, int], None],
+) -> None:
+    """A person's rollback has no key: what tells a second one from the rest of the first is what serves."""
+    name = use_case.name
+    named_versions(name, 2)
+    mortal = MortalModels(models.settings)
+    mortal.fate = Fate([])
+    engine = connect(database)
+    life = Scheduler(use_case, mortal, engine, recording)
+    life.start(life.request("1", 1))
+    aliases.challenge(mortal, engine, name, "2", "why", "gate")
+    aliases.promote(mortal, engine, name, "2", "why", "gate", champion="1")
+    life.roll_back("")
+    point, effects, champions = 0, 1, ("1", "2")
+    while point < effects:
+        mortal.fate = life.target.fate = Fate([point])
+        life.until_done(lambda: life.roll_back(""))
+        champions = champions[::-1]
+        _assert_whole(life, recording, lake, champions[0])
+        if point == 0:  # one effect was the death, the rest are those of a whole rollback
+            effects = life.target.effects_before - 1
+        point += 1
+    engine.dispose()
+    assert effects > 8
 
 
 def test_the_recording_of_deaths_works(models: Models) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from pennant.declaration.model import UseCase
 from pennant.registry.models import Models
 from pennant.release import policy
-from pennant.release.errors import ServingDown, ServingKeyMissing, ServingRefused
+from pennant.release.errors import PolicyNotServed, ServingDown, ServingKeyMissing, ServingRefused
 from pennant.release.local import LocalTarget
 from pennant.release.policy import Policy, arm_of
 from pennant.release.target import Served, Target, TargetUnavailable, target_for
@@ -82,6 +82,14 @@ def test_a_bundle_with_a_changed_byte_is_not_served_and_the_old_one_stays(
         local.apply(publish({"champion": ("2", 1.0)}))
     assert "linear.json" in caught.value.found
     assert local.served(use_case.name).arms == {"champion": "1"}
+
+
+def test_a_policy_that_was_overtaken_is_not_reported_as_served(local: LocalTarget, publish: Publish) -> None:
+    overtaken = publish({"champion": ("1", 1.0)})
+    newest = publish({"champion": ("2", 1.0)})
+    with pytest.raises(PolicyNotServed) as caught:
+        local.apply(overtaken)
+    assert (caught.value.expected["policy_id"], caught.value.found["policy_id"]) == (overtaken.id, newest.id)
 
 
 def test_a_service_that_is_down_is_named(settings: Settings, warehouse: Engine, use_case: UseCase) -> None:
