@@ -74,7 +74,7 @@ def _taken(
     use_case: UseCase, source_name: str, window: Window, lake: Lake, settings: Settings
 ) -> tuple[pl.DataFrame, dict[str, object]]:
     source = use_case.sources[source_name]
-    retrieved = retrieve(use_case, source_name, lake, settings)
+    retrieved = retrieve(use_case, source_name, window.as_of, lake, settings)
     table = read_table(retrieved, source)
     items = items_of(table, retrieved, source)
     remember(retrieved, lake)

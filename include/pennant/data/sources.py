@@ -5,6 +5,7 @@ import io
 import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from urllib.parse import quote
 
 import fsspec
@@ -30,9 +31,12 @@ class Retrieved:
     retrieved_at: str | None
 
 
-def retrieve(use_case: UseCase, source_name: str, lake: Lake, settings: Settings) -> Retrieved:
+def retrieve(
+    use_case: UseCase, source_name: str, as_of: datetime, lake: Lake, settings: Settings
+) -> Retrieved:
     """Read the table of a source from the mirror if one is set, else from its public address.
 
+    A simulated provider is asked for its table as it stood at `as_of`; the others know only today's.
     Over HTTP, what `remember` kept of the last answer makes the request conditional.
 
     Raises:
@@ -45,7 +49,9 @@ def retrieve(use_case: UseCase, source_name: str, lake: Lake, settings: Settings
         with _simulated(use_case.name) as url:
             # The port is another one each time; the name of the simulation is what stays.
             address = f"simulation:{use_case.name}/{source_name}"
-            return _unpacked(_over_http(name, url, address, source, lake))
+            return _unpacked(
+                _over_http(name, f"{url}?as_of={as_of:%Y-%m-%dT%H:%M:%SZ}", address, source, lake)
+            )
     if settings.data_mirror and source.path:
         mirror = settings.data_mirror.rstrip("/")
         if mirror.startswith(("http://", "https://")):

@@ -53,7 +53,7 @@ def _verdicts(story: Story) -> Table:
     styles = {"promote": "green", "hold": "yellow", "refuse": "red"}
     for each in story.verdicts:
         outcome = Text(each["outcome"], style=styles.get(each["outcome"], ""))
-        table.add_row(each["title"], f"v{each['version']}", outcome, Text(each["summary"]))
+        table.add_row(each["title"], f"v{each['version']}", outcome, Text(each["summary"].splitlines()[0]))
     return table
 
 
