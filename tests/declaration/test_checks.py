@@ -15,6 +15,18 @@ EXPECT = ("validation", "expectations", 0)
 MARKET = {"probability_column": "elo_probability", "max_stake_share": 0.02, "min_edge": 0.02}
 COLUMN_RULE = {"rule": "column", "column": "told_at"}
 
+SCORES: dict[str, Any] = {
+    "kind": "simulation",
+    "event_time": {"columns": ["kickoff"], "format": "%Y", "time_zone": "UTC"},
+    "ahead_days": 1,
+    "groups": {
+        "result": {
+            "known_at": {"rule": "after_event", "hours": 3},
+            "columns": {"home_goals": "int", "away_goals": "int"},
+        }
+    },
+}
+
 # (what is changed, the field that is blamed)
 LAWS: dict[str, tuple[dict[tuple[str | int, ...], Any], str]] = {
     "a csv source has an address": ({(*GAMES, "kind"): "csv"}, "sources.games"),
@@ -83,6 +95,20 @@ LAWS: dict[str, tuple[dict[tuple[str | int, ...], Any], str]] = {
     "an expectation gets what it needs": (
         {(*EXPECT, "with"): {"mostly": 0.9}},
         "validation.expectations[0].with.column",
+    ),
+    "an expectation's listed columns exist": (
+        {
+            (*EXPECT, "expect"): "ExpectCompoundColumnsToBeUnique",
+            (*EXPECT, "with"): {"column_list": ["game_id", "home_taem"]},
+        },
+        "validation.expectations[0].with.column_list[1]",
+    ),
+    "a label's rows name the predicted entity": (
+        {
+            ("sources", "scores"): {**SCORES, "key": ["score_id"]},
+            ("label", "source"): "scores",
+        },
+        "label.group",
     ),
     "an expectation is more than true": (
         {(*EXPECT, "expect"): "ExpectColumnValuesToBeBetween"},
@@ -270,6 +296,12 @@ def test_a_wrong_name_comes_with_the_nearest_right_one(case: SimpleNamespace, tm
     ]:
         (problem,) = case.refused(tmp_path, case.written(case.changed(case.valid, path, value))[0])
         assert problem.nearest == nearest
+
+
+def test_history_lies_between_its_start_and_its_end(case: SimpleNamespace, tmp_path: Path) -> None:
+    data = case.changed(case.valid, ("schedules", "start"), "2025-01-01T00:00:00Z")
+    problems = case.refused(tmp_path, case.written(data)[0])
+    assert {each.field for each in problems} == {"schedules.history_until", "replay.history_from"}
 
 
 def test_a_rule_that_reads_the_moment_from_the_row_loads(case: SimpleNamespace, tmp_path: Path) -> None:
