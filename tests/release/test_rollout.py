@@ -233,6 +233,13 @@ def test_a_version_judged_against_a_champion_that_no_longer_reigns_is_not_starte
     assert life.state() == {"champion": "2", "previous_champion": "1"}
 
 
+def test_a_version_that_was_judged_when_there_was_no_champion_does_not_replace_one(life: Life) -> None:
+    early = rollout.request(life.warehouse, life.name, "2", AS_OF + timedelta(days=1), judged_against=None)
+    life.crown_first()
+    assert life.start(early).state == "failed"
+    assert life.weights() == {"champion": ("1", 1.0)}
+
+
 def test_a_canary_whose_champion_was_replaced_under_it_is_not_promoted(life: Life) -> None:
     life.crown_first()
     life.release("2")
@@ -324,6 +331,7 @@ def test_a_rollback_that_is_not_served_is_an_error_and_is_finished_by_the_next(l
     with pytest.raises(PolicyNotServed) as caught:
         rollback(life.models, life.warehouse, _Deaf(), life.name, "me", "worse")
     assert caught.value.found["arms"] == {"champion": "2"}
+    aliases.move(life.models, life.warehouse, life.name, {}, {}, "gate_hold", "the gate said hold", "gate")
     done = rollback(life.models, life.warehouse, life.target, life.name, "me", "worse")
     assert (done.resumed, done.after) == (True, "1")
     assert life.weights() == {"champion": ("1", 1.0), "previous": ("2", 0.0)}

@@ -100,7 +100,7 @@ def rollback(
 def _overtaken(warehouse: Engine, use_case: str, request_key: str) -> RolledBack | None:
     """What the request came to, if other moves have followed it since: there is nothing left to do."""
     entry = moves.made(warehouse, use_case, request_key)
-    if entry is None or entry == moves.moves_of(warehouse, use_case)[-1]:
+    if entry is None or entry == _newest_change(warehouse, use_case):
         return None
     made = policy.published(warehouse, use_case, _key(entry))
     return _result(entry, made.id if made else 0, resumed=False)
@@ -113,14 +113,20 @@ def _result(entry: LedgerEntry, policy_id: int, *, resumed: bool) -> RolledBack:
 
 def _interrupted(warehouse: Engine, target: Target, use_case: str) -> LedgerEntry | None:
     """The newest move, if it is a rollback that does not serve yet."""
-    made = moves.moves_of(warehouse, use_case)
-    if not made or made[-1].action != "rollback":
+    newest = _newest_change(warehouse, use_case)
+    if newest is None or newest.action != "rollback":
         return None
-    wanted = policy.published(warehouse, use_case, _key(made[-1]))
+    wanted = policy.published(warehouse, use_case, _key(newest))
     if wanted is None:
-        return made[-1]
+        return newest
     served = target.served(use_case)
-    return None if (served.policy_id, served.arms) == (wanted.id, wanted.versions) else made[-1]
+    return None if (served.policy_id, served.arms) == (wanted.id, wanted.versions) else newest
+
+
+def _newest_change(warehouse: Engine, use_case: str) -> LedgerEntry | None:
+    """The newest move that moved an alias; a verdict of the gate is an entry without one."""
+    changed = (each for each in reversed(moves.moves_of(warehouse, use_case)) if moves.changes_of(each))
+    return next(changed, None)
 
 
 def _key(entry: LedgerEntry) -> str:

@@ -38,6 +38,10 @@ __all__ = [
 ]
 
 
+REIGNING = ""
+"""Stands for the champion of the moment: versions are never empty."""
+
+
 @dataclass(frozen=True)
 class Started:
     """Reference to a release: what travels between tasks. Every step reads the row itself."""
@@ -61,7 +65,7 @@ def request(
     version: str,
     as_of: datetime,
     *,
-    judged_against: str | None = None,
+    judged_against: str | None = REIGNING,
     evidence_sha256: str = "",
     why: str = "the gate said promote",
     actor: str = "pennant",
@@ -73,12 +77,15 @@ def request(
         use_case: name of the use case.
         version: what the gate let through.
         as_of: moment of the training run.
-        judged_against: the champion that the gate compared it with; the reigning one when left out.
+        judged_against: the champion that the gate compared it with, None when there was none; the
+            reigning one when left out.
         evidence_sha256: hash of the gate's evidence.
         why: the reason, for people.
         actor: who asked for it.
     """
-    champion = judged_against or aliases.ledger_state(warehouse, use_case).get("champion")
+    champion = judged_against
+    if champion == REIGNING:
+        champion = aliases.ledger_state(warehouse, use_case).get("champion")
     details = {
         "judged_against": champion,
         "evidence_sha256": evidence_sha256,
