@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command()(up)
     app.command()(down)
     app.command()(status)
+    app.command("prepare")(prepare_server)
 
 
 def up(as_json: Json = False) -> None:
@@ -68,6 +69,20 @@ def status(as_json: Json = False) -> None:
     found = running_settings(settings)
     names = ", ".join(str(each["name"]) for each in processes)
     answer(_shown(found) | {"processes": processes}, f"Running: {names}\n{_addresses(found)}", as_json)
+
+
+def prepare_server(as_json: Json = False) -> None:
+    """Create databases, migrate the warehouse and make keys, where something else starts the processes.
+
+    Example: pennant prepare
+    """
+    from dataclasses import asdict
+
+    from pennant.platform.prepare import prepare
+
+    done = prepare(load_settings())
+    text = f"The warehouse {done.warehouse} is migrated; keys are in {done.secrets}."
+    answer(asdict(done), text, as_json)
 
 
 def _shown(settings: "Settings") -> dict[str, object]:
