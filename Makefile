@@ -6,6 +6,7 @@ ONCE ?=
 USE_CASE ?= league_demo
 STEP ?=
 TESTS ?=
+UPGRADE ?=
 
 PYTHON := .venv/bin/python
 demo_options := --use-case $(USE_CASE) $(if $(ONCE),--once) $(if $(STEP),--step $(STEP))
@@ -17,10 +18,10 @@ help: ## Show this list
 setup: ## Make .venv from the lock; instant when it is there
 	@./.ci/setup
 
-lock: setup ## Resolve pyproject.toml anew into requirements.lock
+lock: setup ## Resolve pyproject.toml anew into requirements.lock; UPGRADE=1 for newer releases
 	@UV="$$(command -v uv || echo .venv-uv/bin/uv)" && "$$UV" pip compile --quiet --universal --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --python-version "$$(cat .python-version)" --all-extras \
-	  --no-emit-package pennant-serving --upgrade pyproject.toml -o requirements.lock
+	  --no-emit-package pennant-serving $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 	@echo "requirements.lock is new: run make test"
 
 lint: setup ## ruff and mypy (strict)
