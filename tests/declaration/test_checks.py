@@ -12,7 +12,7 @@ from pennant.declaration.problems import Problem
 GONE: Any = ...
 GAMES = ("sources", "games")
 EXPECT = ("validation", "expectations", 0)
-MARKET = {"probability_column": "elo_probability", "max_stake_share": 0.02, "min_edge": 0.02}
+MARKET = {"probability_column": "elo_probability"}
 COLUMN_RULE = {"rule": "column", "column": "told_at"}
 
 SCORES: dict[str, Any] = {

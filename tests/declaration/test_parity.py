@@ -71,7 +71,7 @@ ROOMS = {
     """,
     "watch": """
         window_days method threshold min_drifted_share windows violations min_rows max_loss_increase routes
-        cooldown_hours weekly_budget action max_stake_share min_edge
+        cooldown_hours weekly_budget action
     """,
     "orchestration": """
         ingest ingest_history history_until score watch train start until approval approvers

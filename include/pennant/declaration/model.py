@@ -296,11 +296,9 @@ class Replay(Part):
 
 
 class Market(Part):
-    """Columns of `features.py` with the market's probability, for use cases that bet."""
+    """The market's probability among the columns of `features.py`, for use cases that have a market."""
 
     probability_column: Text
-    max_stake_share: Share
-    min_edge: Annotated[float, Field(ge=0)]
 
 
 class UseCase(Part):

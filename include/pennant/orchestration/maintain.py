@@ -15,7 +15,8 @@ DAG_ID = "pennant__maintain"
 
 _DOC = """
 Keeps partitions of the prediction table ahead of time, verifies the ledger, compares the registry's
-aliases with it, and delivers alerts whose channel was down.
+aliases with it, delivers alerts whose channel was down, and keeps the declarations in force for
+`pennant plan` to compare with.
 
 Aliases that were moved behind Pennant's back are moved back to what the ledger says, and reported.
 """
@@ -45,10 +46,12 @@ def build(settings: Settings, start: Any) -> DAG:
 
         @step()
         def verify_ledger() -> dict[str, Any]:
+            from pennant.data.lake import Lake
+            from pennant.registry.heads import read
             from pennant.registry.ledger import entries, raise_if_broken
 
             warehouse = open_warehouse()
-            raise_if_broken(warehouse)
+            raise_if_broken(warehouse, read(Lake(settings.lake)))
             return {"entries": len(entries(warehouse))}
 
         @step()
@@ -68,6 +71,15 @@ def build(settings: Settings, start: Any) -> DAG:
             warehouse = open_warehouse()
             return {each.name: redeliver(each, warehouse, open_channels(each)) for each in _sound(settings)}
 
+        @step()
+        def note_declarations() -> list[str]:
+            from pennant.declaration.plan import mark_applied
+
+            return [mark_applied(settings.use_cases / each.name, settings).stem for each in _sound(settings)][
+                :50
+            ]
+
+        note_declarations()
         partitions()
         verify_ledger() >> reconcile()
         redeliver_alerts()

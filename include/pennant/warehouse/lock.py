@@ -18,9 +18,9 @@ def held(warehouse: Engine, key: str) -> Iterator[Connection]:
     The lock belongs to the connection: a killed process frees it at once.
     """
     with warehouse.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": _number(key)})
-        connection.commit()
         try:
+            connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": _number(key)})
+            connection.commit()
             yield connection
         finally:
             connection.rollback()
