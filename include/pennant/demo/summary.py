@@ -28,10 +28,11 @@ def show(
     console.print(_figures(story, seconds, pss_mb))
     console.print(_verdicts(story))
     console.print(_served(story))
-    table = Table(title="Where to look", title_justify="left", show_header=False, box=None)
+    console.print("Where to look", style="italic")
     for each in places:
-        table.add_row(each.title, Text(each.url, style="cyan"), each.login)
-    console.print(table)
+        # Never wrapped nor cut: addresses and logins are there to be copied.
+        line = Text.assemble(f" {each.title:<12} ", (each.url, "cyan"), f"  {each.login}")
+        console.print(line, soft_wrap=True)
 
 
 def _figures(story: Story, seconds: float, pss_mb: float) -> Table:
