@@ -174,10 +174,10 @@ def _place(database: str, mlflow: str = "") -> Iterator[_Place]:
     """Settings and warehouse of the options, else of the running stack, else of the environment."""
     from sqlalchemy.exc import OperationalError
 
-    from pennant.platform.discover import is_running, running_settings
+    from pennant.platform.discover import is_running, located, running_settings
     from pennant.warehouse.engine import WarehouseUnreachableError, connect
 
-    settings = load_settings()
+    settings = located(load_settings())
     if is_running(settings) or not (database or settings.warehouse_url):
         settings = running_settings(settings)
     settings = replace(

@@ -50,9 +50,9 @@ def down(as_json: Json = False) -> None:
 
     Example: pennant down
     """
-    from pennant.platform.discover import stop_running
+    from pennant.platform.discover import located, stop_running
 
-    settings = load_settings()
+    settings = located(load_settings())
     stopped = stop_running(settings)
     answer({"stopped": stopped}, f"Stopped the stack of {settings.home} (process {stopped}).", as_json)
 
@@ -62,9 +62,9 @@ def status(as_json: Json = False) -> None:
 
     Example: pennant status --json
     """
-    from pennant.platform.discover import record, running_settings
+    from pennant.platform.discover import located, record, running_settings
 
-    settings = load_settings()
+    settings = located(load_settings())
     processes = record(settings)["processes"]
     found = running_settings(settings)
     names = ", ".join(str(each["name"]) for each in processes)

@@ -17,7 +17,7 @@ from pennant.demo.plot import play
 from pennant.demo.progress import Progress
 from pennant.demo.summary import Place, show
 from pennant.errors import PennantError
-from pennant.platform.discover import Connections, connections, is_running
+from pennant.platform.discover import DEMO, Connections, connections, is_running
 from pennant.platform.faults import StackRunning
 from pennant.platform.stack import Stack
 from pennant.release.client import ServingClient
@@ -83,7 +83,7 @@ def perform(
 
 
 def _own_home(settings: Settings) -> Settings:
-    home = settings.home / "demo"
+    home = settings.home / DEMO
     settings = replace(settings, home=home, replay=True)
     if is_running(settings):
         raise StackRunning(home, 0)

@@ -15,6 +15,10 @@ from pennant.platform.processes import wait_until
 from pennant.settings import Settings
 
 
+DEMO = "demo"
+"""Folder in the home folder from which `pennant demo` runs its own stack."""
+
+
 @dataclass(frozen=True)
 class Connections:
     """Addresses and logins of everything that runs. `repr` hides the secrets."""
@@ -56,6 +60,12 @@ def is_running(settings: Settings) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def located(settings: Settings) -> Settings:
+    """The settings of what runs: from the home folder itself or, when nothing does, of the demo in it."""
+    demo = replace(settings, home=settings.home / DEMO)
+    return demo if not is_running(settings) and is_running(demo) else settings
 
 
 def record(settings: Settings) -> Mapping[str, Any]:
@@ -103,6 +113,7 @@ def running_settings(settings: Settings) -> Settings:
     Raises:
         StackNotRunning: as `record`.
     """
+    settings = located(settings)
     return replace(settings, **record(settings)["settings"])
 
 
@@ -112,7 +123,7 @@ def connections(settings: Settings) -> Connections:
     Raises:
         StackNotRunning: neither is there.
     """
-    if is_running(settings) or not settings.warehouse_url:
+    if is_running(located(settings)) or not settings.warehouse_url:
         settings = running_settings(settings)
     user = "admin"
     return Connections(
