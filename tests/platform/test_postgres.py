@@ -14,9 +14,10 @@ import psycopg
 import pytest
 
 from pennant.platform.faults import ChildDied, PortTaken, PostgresFault
-from pennant.platform.ports import unused_ports
+from pennant.platform.ports import is_free, unused_ports
 from pennant.platform.postgres import Postgres, create_databases, database_url, without_password
 from pennant.platform.processes import still_running, wait_until
+from pennant.platform.unprivileged import run_as
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -76,6 +77,22 @@ def test_a_server_that_was_left_behind_gives_way_to_the_next_start(own_server: P
     own_server.start()
     assert not still_running([first], 10)
     assert postmaster(own_server).pid != first.pid
+
+
+def test_a_server_that_outlived_even_its_keeper_is_stopped_first(own_server: Postgres) -> None:
+    own_server.start()
+    own_server.stop()
+    way = run_as(own_server.programs, own_server.folder)
+    forgotten = [part for part in way.prefix if "pdeathsig" not in part]
+    command = [*forgotten, str(own_server.programs / "postgres"), "-D", str(own_server.data)]
+    for setting in (f"port={own_server.port}", "listen_addresses=127.0.0.1", "unix_socket_directories="):
+        command += ["-c", setting]
+    with subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL, start_new_session=True) as server:
+        wait_until(
+            lambda: None if not is_free(own_server.port) else "down", "server", own_server.logs, [], 30
+        )
+        own_server.start()
+        assert server.wait(10) == 0
 
 
 def test_a_stop_leaves_no_process_and_a_clean_data_folder(own_server: Postgres) -> None:
