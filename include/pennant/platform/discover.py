@@ -14,7 +14,6 @@ from pennant.platform.faults import StackNotRunning
 from pennant.platform.processes import wait_until
 from pennant.settings import Settings
 
-
 DEMO = "demo"
 """Folder in the home folder from which `pennant demo` runs its own stack."""
 
