@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pennant.declaration.model import UseCase
 from pennant.registry import ledger
-from pennant.warehouse.tables import healing_actions
+from pennant.warehouse.tables import deployments, healing_actions
 
 FailureClass = Literal["drift", "performance", "serving_error"]
 
@@ -43,8 +43,8 @@ def decide(
 ) -> Decision:
     """Decide on the declared action of a failure class and write the decision down.
 
-    Only a request that is within cooldown and budget becomes `pending`. While one waits, another class
-    joins it; the others are recorded as refused, which means that a person is needed. The same
+    Only a request that is within cooldown and budget becomes `pending`. While one waits, or a challenger
+    is being released, another failure joins it; the others are recorded as refused, which means that a person is needed. The same
     failure at the same moment is decided once, and
     asking again gives that decision.
     """
@@ -89,7 +89,7 @@ def _state(connection: Connection, use_case: UseCase, action: str, as_of: dateti
             )
         )
     ]
-    if any(state == "pending" for state, _ in taken):
+    if any(state == "pending" for state, _ in taken) or _release_under_way(connection, use_case):
         return "joined"
     limits = [each for each in use_case.healing.values() if each.action == action]
     cooldown = timedelta(hours=max(each.cooldown_hours for each in limits))
@@ -97,6 +97,18 @@ def _state(connection: Connection, use_case: UseCase, action: str, as_of: dateti
         return "refused_cooldown"
     week = [moment for _, moment in taken if as_of - moment < timedelta(days=7)]
     return "refused_budget" if len(week) >= min(each.weekly_budget for each in limits) else "pending"
+
+
+def _release_under_way(connection: Connection, use_case: UseCase) -> bool:
+    """A challenger is on its way: another retrain would be judged against a champion that is leaving."""
+    return (
+        connection.execute(
+            select(deployments.c.id)
+            .where(deployments.c.use_case == use_case.name, deployments.c.state.in_(["requested", "canary"]))
+            .limit(1)
+        ).first()
+        is not None
+    )
 
 
 def _decided(
@@ -118,7 +130,7 @@ def _sentence(action: str, state: str) -> str:
     return {
         "done": f"A {action} was requested and has been served.",
         "pending": f"A {action} is requested.",
-        "joined": f"A {action} is requested already.",
+        "joined": f"A {action} is requested already, or its challenger is on its way.",
         "refused_cooldown": f"No {action}: the last one is too recent. A person is needed if this goes on.",
         "refused_budget": f"No {action}: this week's budget is used up. A person is needed.",
     }[state]
