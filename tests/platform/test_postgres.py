@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -91,8 +92,11 @@ def test_a_server_that_outlived_even_its_keeper_is_stopped_first(own_server: Pos
         wait_until(
             lambda: None if not is_free(own_server.port) else "down", "server", own_server.logs, [], 30
         )
-        own_server.start()
-        assert server.wait(10) == 0
+        try:
+            own_server.start()
+            assert server.wait(10) == 0
+        finally:
+            server.send_signal(signal.SIGINT)  # nothing happens when it has ended, as it should
 
 
 def test_a_stop_leaves_no_process_and_a_clean_data_folder(own_server: Postgres) -> None:
