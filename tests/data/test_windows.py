@@ -148,6 +148,24 @@ def test_a_correction_of_tomorrow_does_not_change_yesterday_byte_for_byte(world:
     assert batches.items() <= world.objects().items()
 
 
+def test_a_correction_that_is_undone_is_a_version_again(world: World) -> None:
+    for number, points in ((1, 1), (2, 99), (3, 1), (4, 1)):
+        world.publish([game(1, "2024-01-20", points=points), *SEASON[1:]])
+        world.ingest(month(number))
+    assert world.versions("result").filter(pl.col("game") == "g001")["points"].to_list() == [1, 99, 1]
+
+
+def test_a_correction_that_two_windows_found_is_known_from_the_first(world: World) -> None:
+    world.publish(SEASON)
+    world.ingest(month(1))
+    world.publish([game(1, "2024-01-20", points=99), *SEASON[1:]])
+    world.ingest(month(3))  # lands before the window that it follows
+    world.ingest(month(2))
+    versions = world.versions("result").filter(pl.col("game") == "g001")
+    assert versions["points"].to_list() == [1, 99]
+    assert versions["known_at"].to_list()[1] == month(2).as_of
+
+
 def test_a_row_that_came_late_is_known_from_the_window_that_found_it(world: World) -> None:
     world.publish(SEASON)
     world.ingest(month(1))
