@@ -44,9 +44,9 @@ def decide(
     """Decide on the declared action of a failure class and write the decision down.
 
     Only a request that is within cooldown and budget becomes `pending`. While one waits, or a challenger
-    is being released, another failure joins it; the others are recorded as refused, which means that a person is needed. The same
-    failure at the same moment is decided once, and
-    asking again gives that decision.
+    is being released, another failure joins it; the others are recorded as refused, which means that a
+    person is needed. The same failure at the same moment is decided once, and asking again gives that
+    decision.
     """
     declared = use_case.healing.get(class_)
     if declared is None or declared.action == "none":
