@@ -185,10 +185,11 @@ class Stage:
 def put_snapshot(lake: Lake, frame: pl.DataFrame, as_of: datetime = AS_OF) -> Reference:
     """Write a snapshot as the features room does."""
     sink = io.BytesIO()
-    frame.write_parquet(sink)
+    said = {"use_case": "league_demo", "as_of": as_of.isoformat(), "code": "planted"}
+    frame.write_parquet(sink, metadata=said)
     digest = hashlib.sha256(sink.getvalue()).hexdigest()
-    said = {"use_case": "league_demo", "as_of": as_of.isoformat(), "rows": frame.height, "code": "planted"}
-    lake.put(f"snapshots/{digest}/snapshot.json", json.dumps({**said, "columns": frame.columns}).encode())
+    whole = {**said, "rows": frame.height, "columns": frame.columns}
+    lake.put(f"snapshots/{digest}/snapshot.json", json.dumps(whole).encode())
     return lake.put(f"snapshots/{digest}/data.parquet", sink.getvalue())
 
 

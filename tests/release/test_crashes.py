@@ -45,8 +45,10 @@ class Fate:
         self.dead = False
 
     def strike(self) -> None:
+        if self.dead:  # what unwinds after a death is not there after SIGKILL
+            return
         self.count += 1
-        if self._left is None or self.dead:
+        if self._left is None:
             return
         self._left -= 1
         if self._left < 0:
