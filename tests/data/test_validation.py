@@ -184,6 +184,7 @@ def test_pending_lists_what_waits_oldest_first_and_none_of_the_future(world: Wor
     ]
     assert waiting == [[], [early], [early, late]]
     world.validate(early)
+    assert world.fetch(month(2)) == early  # run again, it does not wait again
     assert pending(world.use_case, world.lake, world.warehouse, month(3).as_of) == [late]
 
 

@@ -166,6 +166,13 @@ def test_a_correction_that_two_windows_found_is_known_from_the_first(world: Worl
     assert versions["known_at"].to_list()[1] == month(2).as_of
 
 
+def test_a_batch_cannot_be_read_before_its_window_ends(world: World) -> None:
+    world.publish(SEASON)
+    world.ingest(month(1))
+    assert world.versions("result", month(1).as_of - timedelta(seconds=1)).is_empty()
+    assert world.versions("result", month(1).as_of).height == 1
+
+
 def test_a_row_that_came_late_is_known_from_the_window_that_found_it(world: World) -> None:
     world.publish(SEASON)
     world.ingest(month(1))
