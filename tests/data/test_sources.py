@@ -1,6 +1,7 @@
 """What a provider can do wrong, over real HTTP: each ends in a clear error or a retry."""
 
 import gzip
+import json
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from sqlalchemy import select
 
 from pennant.data.errors import SourceDown, SourceMalformed
 from pennant.data.ingest import fetch
+from pennant.declaration.loader import load
 from pennant.platform.ports import unused_ports
-from pennant.settings import Settings
-from pennant.simulation.provider import Fault
+from pennant.settings import REPOSITORY, Settings
+from pennant.simulation.provider import Fault, UnknownProvider
 from pennant.warehouse.tables import source_health
 
 from .conftest import HEADER, Make, World, csv_of, game, month
@@ -245,7 +247,18 @@ def test_a_mirror_can_be_a_url(make_world: Make) -> None:
     assert world.validate(batch).rows == 10
 
 
-def test_the_simulated_league_comes_over_the_same_path(make_world: Make) -> None:
-    world = make_world(kind="simulation")
-    with pytest.raises(Exception, match="no simulated provider"):
-        world.fetch(month(2))
+def test_the_simulated_league_comes_over_the_same_path(world: World) -> None:
+    use_case = load(REPOSITORY / "include" / "use_cases" / "league_demo")
+    window = month(4, year=2023, length=3)
+    batch = fetch(use_case, "games", window, world.lake, world.warehouse, world.settings)
+    manifest = json.loads(world.lake.get(batch))
+    # The port is another one each time; the manifest names what stays.
+    assert manifest["request"]["address"] == "simulation:league_demo/games"
+    assert set(manifest["groups"]) == {"schedule", "team_news", "result"}
+    assert manifest["faults"] > 0  # bad rows are planted in it
+    assert len(world.lake.list("downloads/league_demo/games")) == 2
+
+
+def test_an_unknown_simulation_is_refused(make_world: Make) -> None:
+    with pytest.raises(UnknownProvider):
+        make_world(kind="simulation").fetch(month(2))
