@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from tests.stack.conftest import Played
 
+from pennant.demo.airflow import RunFailed
 from pennant.registry.ledger import verify
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(2400)]
@@ -34,10 +35,13 @@ def _command(played: Played, *arguments: str) -> subprocess.CompletedProcess[str
 
 def test_airflow_has_no_import_error_and_no_failed_run(played: Played) -> None:
     assert played.airflow.import_errors() == []
-    for part in ("ingest", "train", "release", "score", "watch"):
-        runs = played.airflow.runs(f"{played.use_case.name}__{part}")
-        assert runs
-        assert {run.state for run in runs} <= {"success", "running", "queued"}, part
+    for verdict in played.story.verdicts:
+        runs = {run.run_id: run.state for run in played.airflow.runs(f"{played.use_case.name}__train")}
+        assert runs[verdict["run"]] == "success"
+    for part in ("release", "score", "watch"):
+        runs_of = played.airflow.runs(f"{played.use_case.name}__{part}")
+        assert runs_of
+        assert {run.state for run in runs_of} == {"success"}, part
 
 
 def test_history_was_ingested_by_a_backfill_of_the_real_scheduler(played: Played) -> None:
@@ -131,6 +135,22 @@ def _change_history(played: Played, added: str, *, back: bool = False) -> None:
         connection.execute(text("ALTER TABLE ledger DISABLE TRIGGER ALL"))
         connection.execute(text(f"UPDATE ledger SET entry = {change} WHERE seq = 1"))
         connection.execute(text("ALTER TABLE ledger ENABLE TRIGGER ALL"))
+
+
+def test_a_task_that_fails_for_good_is_told_and_not_retried(played: Played) -> None:
+    dag = f"{played.use_case.name}__ingest"
+    with pytest.raises(RunFailed) as failed:
+        played.airflow.wait(
+            played.airflow.trigger(dag, {"as_of": "2024-01-01", "window_start": "2024-01-01"})
+        )
+    assert failed.value.task_id == "resolve"
+    told = _rows(
+        played,
+        "SELECT severity, evidence->>'error' AS error FROM system_alerts"
+        " WHERE use_case = :name AND class = 'ingest_resolve_failed'",
+    )
+    assert [row.severity for row in told] == ["critical"]
+    assert "window_start" in told[0].error
 
 
 def test_the_backtest_dag_settles_a_past_period(played: Played) -> None:

@@ -161,7 +161,8 @@ class Life:
     def _verdict(self, run: Run, step: Step) -> dict[str, Any]:
         run = self.airflow.wait(run)
         self._seen["train"].add(run.run_id)
-        judged = self.airflow.result(run, "judge")
+        # What counts is how it was concluded: a person may have held what the gate would promote.
+        judged = self.airflow.result(run, "judge") | self.airflow.result(run, "conclude")
         step.note = f"version {judged['version']}: {judged['outcome']}. {judged['summary'].splitlines()[0]}"
         self.story.verdicts.append({"title": step.title, "run": run.run_id, **judged})
         return dict(judged)

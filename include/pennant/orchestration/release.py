@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, PokeReturnValue, task
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable, PokeReturnValue, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pennant.declaration.model import UseCase
@@ -26,7 +26,11 @@ loaded for an instant return.
 def build(use_case: UseCase, settings: Settings) -> DAG:
     """Build the Dag. It drains what is pending in `deployments`; a doubled event finds nothing to do."""
     name = use_case.name
-    with use_case_dag(use_case, settings, "release", schedule=[release_requested(name)], doc=_DOC) as dag:
+    # The event wakes it at once; the hour finds a request whose event was lost.
+    schedule = AssetOrTimeSchedule(
+        timetable=CronDataIntervalTimetable("7 * * * *", timezone="UTC"), assets=[release_requested(name)]
+    )
+    with use_case_dag(use_case, settings, "release", schedule=schedule, doc=_DOC) as dag:
 
         @step()
         def start() -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from pennant.declaration.model import UseCase
+from pennant.orchestration.failure import tell
 from pennant.orchestration.names import dag_id
 from pennant.settings import Settings
 
@@ -56,7 +57,7 @@ def use_case_dag(
         tags=sorted({"pennant", use_case.name, part, *use_case.tags}),
         description=" ".join(doc.split()).split(". ")[0] + ".",
         doc_md=documentation(use_case, part, doc),
-        default_args={"owner": use_case.owner.team},
+        default_args={"owner": use_case.owner.team, "on_failure_callback": tell},
         render_template_as_native_obj=False,
     )
 

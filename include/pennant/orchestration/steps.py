@@ -15,9 +15,12 @@ XCOM_LIMIT_BYTES = 4096
 # Errors that the same inputs would give again: retrying them only delays the message.
 _HOPELESS = (
     "pennant.data.errors.BatchStopped",
+    "pennant.data.errors.ExpectationBroken",
     "pennant.data.errors.LakeCorrupt",
     "pennant.declaration.problems.DeclarationError",
+    "pennant.features.errors.NoSnapshotRows",
     "pennant.training.errors.TrainingRefused",
+    "pennant.orchestration.clock.BadMoment",
     "pennant.orchestration.steps.XComTooLarge",
 )
 
