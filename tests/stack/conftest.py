@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,23 +38,15 @@ class Played:
     serving: ServingClient
 
 
-@pytest.fixture(scope="session")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    """Real NFL games where the mirror has them, else the simulated league; few steps, all rooms."""
-    ports = dict(
-        zip(("postgres_port", "airflow_port", "mlflow_port", "serving_port"), unused_ports(4), strict=True)
-    )
-    home = tmp_path_factory.mktemp("a home with spaces")
-    mirror = os.environ.get("PENNANT_DATA_MIRROR", "")
-    real = bool(mirror) and (Path(mirror) / GAMES).exists()
-    name, since, steps = (
-        ("nfl_games", datetime(2017, 3, 1, tzinfo=UTC), 2) if real else ("league_demo", None, 4)
-    )
+@contextmanager
+def life(home: Path, name: str, since: datetime | None, steps: int, mirror: str) -> Iterator[Played]:
+    """Play a life on free ports; everything stays up until the block is left."""
+    names = ("postgres_port", "airflow_port", "mlflow_port", "serving_port")
+    ports = dict(zip(names, unused_ports(4), strict=True))
     settings = replace(Settings.load({}), home=home, data_mirror=mirror, **ports)
     with perform(settings, name, "month", steps, since, Console(force_terminal=False)) as performance:
         own = replace(settings, home=home / "demo")
         reached = connections(own)
-        use_case = load(settings.use_cases / name)
         warehouse = connect(reached.warehouse_url)
         with (
             AirflowClient(
@@ -61,5 +54,26 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
             ) as airflow,
             ServingClient(replace(own, serving_url=reached.serving_url)) as serving,
         ):
+            use_case = load(settings.use_cases / name)
             yield Played(use_case, own, performance.story, reached, warehouse, airflow, serving)
         warehouse.dispose()
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    """Real NFL games where the mirror has them, else the simulated league; few steps, all rooms."""
+    mirror = os.environ.get("PENNANT_DATA_MIRROR", "")
+    home = tmp_path_factory.mktemp("a home with spaces")
+    if mirror and (Path(mirror) / GAMES).exists():
+        with life(home, "nfl_games", datetime(2017, 3, 1, tzinfo=UTC), 2, mirror) as whole:
+            yield whole
+    else:
+        with life(home, "league_demo", None, 4, "") as whole:
+            yield whole
+
+
+@pytest.fixture(scope="module")
+def league(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    """The simulated league: a planted drift, a retrain, a canary, a bad challenger, the way back."""
+    with life(tmp_path_factory.mktemp("league"), "league_demo", None, 4, "") as whole:
+        yield whole
