@@ -1,8 +1,11 @@
 """The life of a use case, asserted through Airflow's REST API, the warehouse and the serving API."""
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 from sqlalchemy import text
 from tests.stack.conftest import Played
 
-from pennant.demo.airflow import RunFailed
+from pennant.demo.airflow import Run, RunFailed
 from pennant.registry.ledger import verify
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(2400)]
@@ -135,6 +138,37 @@ def _change_history(played: Played, added: str, *, back: bool = False) -> None:
         connection.execute(text("ALTER TABLE ledger DISABLE TRIGGER ALL"))
         connection.execute(text(f"UPDATE ledger SET entry = {change} WHERE seq = 1"))
         connection.execute(text("ALTER TABLE ledger ENABLE TRIGGER ALL"))
+
+
+def test_a_run_whose_every_task_is_killed_once_is_finished_by_its_retries(played: Played) -> None:
+    [(start,)] = _rows(played, "SELECT max(as_of) FROM data_batches WHERE use_case = :name")
+    run = played.airflow.trigger(
+        f"{played.use_case.name}__ingest",
+        {"window_start": start.isoformat(), "as_of": (start + timedelta(days=31)).isoformat()},
+    )
+    killed: set[str] = set()
+    while not _ended(played, run):
+        for task in played.airflow.tasks(run):
+            if task["state"] == "running" and task["try_number"] == 1 and task["task_id"] not in killed:
+                _kill(task["pid"], task["task_id"], killed)
+    assert played.airflow.wait(run).state == "success"
+    assert {"fetch", "validate"} <= killed
+    newest = _rows(
+        played, "SELECT state, as_of FROM data_batches WHERE use_case = :name ORDER BY as_of DESC LIMIT 1"
+    )
+    assert [(row.state, row.as_of) for row in newest] == [("validated", start + timedelta(days=31))]
+
+
+def _ended(played: Played, run: Run) -> bool:
+    states = {each.run_id: each.state for each in played.airflow.runs(run.dag_id)}
+    return states[run.run_id] in {"success", "failed"}
+
+
+def _kill(pid: int | None, task_id: str, killed: set[str]) -> None:
+    if pid:
+        with suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(pid, signal.SIGKILL)
+            killed.add(task_id)
 
 
 def test_a_task_that_fails_for_good_is_told_and_not_retried(played: Played) -> None:

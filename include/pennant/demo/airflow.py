@@ -185,6 +185,11 @@ class AirflowClient:
                 raise self._failure(run)
         return found
 
+    def tasks(self, run: Run) -> list[dict[str, Any]]:
+        """The task instances of a run as the REST API gives them: `task_id`, `state`, `try_number`, `pid`."""
+        path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"
+        return list(self._get(path)["task_instances"])
+
     def link(self, run: Run) -> str:
         return f"{self.url}/dags/{run.dag_id}/runs/{run.run_id}"
 
@@ -201,8 +206,7 @@ class AirflowClient:
         time.sleep(_POLL_SECONDS)
 
     def _failure(self, run: Run) -> RunFailed:
-        tasks = self._get(f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances")["task_instances"]
-        failed = next((each for each in tasks if each["state"] == "failed"), None)
+        failed = next((each for each in self.tasks(run) if each["state"] == "failed"), None)
         if failed is None:
             return RunFailed(run.dag_id, run.run_id, "(none)", "No task says why.", self.link(run))
         path = (
