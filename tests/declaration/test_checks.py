@@ -133,8 +133,37 @@ LAWS: dict[str, tuple[dict[tuple[str | int, ...], Any], str]] = {
         {("label", "expression"): "home_goals - away_goals"},
         "label.expression",
     ),
-    "a label is no equality": ({("label", "expression"): "home_goals == away_goals"}, "label.expression"),
-    "void rows are an equality": ({("label", "drop_when"): "home_goals > away_goals"}, "label.drop_when"),
+    "a label is one comparison": ({("label", "expression"): "home_goals > 1 > 0"}, "label.expression"),
+    "void rows are a comparison": ({("label", "drop_when"): "home_goals"}, "label.drop_when"),
+    "a label of two sides has no classes": ({("label", "classes"): ["H", "A"]}, "label.classes"),
+    "models are of binary tasks": ({("task",): "count"}, "task"),
+    "an event time is said in one way": (
+        {(*GAMES, "event_time", "fixed"): "2024-01-01T00:00:00Z"},
+        "sources.games.event_time",
+    ),
+    "a query needs a database": (
+        {(*GAMES, "kind"): "sql", (*GAMES, "sql"): "select 1"},
+        "sources.games.connection",
+    ),
+    "a fallback has an address": ({(*GAMES, "fallback"): {"kind": "csv"}}, "sources.games.fallback"),
+    "an optional column is a column": (
+        {(*GAMES, "optional_columns"): ["home_gaols"]},
+        "sources.games.optional_columns[0]",
+    ),
+    "a table of identities exists": (
+        {(*GAMES, "identities"): {"home_team": "clubs"}},
+        "sources.games.identities.home_team",
+    ),
+    "an alias is in force for some time": (
+        {
+            ("identities",): {
+                "clubs": {
+                    "A": [{"name": "B", "since": "2024-01-01T00:00:00Z", "until": "2023-01-01T00:00:00Z"}]
+                }
+            }
+        },
+        "identities.clubs.A[0].until",
+    ),
     "void rows compare columns": ({("label", "drop_when"): "home_goals == away_gaols"}, "label.drop_when"),
     "a label is not known before its event": (
         {("label", "group"): "team_news", ("label", "expression"): "home_absences > away_absences"},

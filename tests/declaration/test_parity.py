@@ -53,10 +53,13 @@ ROOMS = {
     "data": """
         url path key event_time format time_zone default_time timeout_seconds max_attempts ahead_days known_at
         rule hours column expect with_ on_failure max_quarantined_share groups columns kind source group
+        connection sql options optional_columns identities deadline_seconds rate requests per_seconds
+        cache_seconds breaker failures open_seconds fallback max_lag_minutes start unit_seconds fixed since
+        until added volume distribution freshness_hours threshold batches min_batches contract
     """,
     "features": """
         entity lead_hours expression drop_when delay_hours history_days fresh_days features source group
-        column probability_column
+        column probability_column task classes path walker steps step_seconds columns identities
     """,
     "training": """
         task folds embargo_hours trials workers minutes seed calibration members interval_coverage min_rows
@@ -74,7 +77,7 @@ ROOMS = {
         cooldown_hours weekly_budget action
     """,
     "orchestration": """
-        ingest ingest_history history_until score watch train start until approval approvers
+        ingest features ingest_history history_until score watch train start until approval approvers
         approval_timeout_hours name tags title description team email slack_channel
     """,
     "demo": "history_from live_from until",

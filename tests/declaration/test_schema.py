@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase, UseCase
 from pennant.declaration.schema import json_schema, reference
 from pennant.settings import REPOSITORY
 
@@ -10,8 +10,9 @@ from pennant.settings import REPOSITORY
 def test_the_schema_knows_every_field_by_the_name_of_the_file() -> None:
     schema = json_schema()
     assert set(schema["required"]) == {
-        name for name, each in UseCase.model_fields.items() if each.is_required()
+        name for name, each in DataUseCase.model_fields.items() if each.is_required()
     }
+    assert set(schema["properties"]) == set(UseCase.model_fields)
     assert "with" in schema["$defs"]["Expectation"]["properties"]
     assert "with_" not in schema["$defs"]["Expectation"]["properties"]
 
@@ -32,3 +33,11 @@ def test_the_documented_fields_are_those_of_the_model() -> None:
     page = (REPOSITORY / "docs" / "declaration.md").read_text(encoding="utf-8")
     # Made anew with: python -c "from pennant.declaration.schema import reference; print(reference())"
     assert page.split("## Every field\n\n", 1)[1] == reference()
+
+
+def test_who_declares_a_part_of_a_model_declares_all_of_it() -> None:
+    parts = set(UseCase.model_fields) - set(DataUseCase.model_fields)
+    assert parts == {"training", "gate", "release", "watch", "healing", "replay"}
+    assert {part: set(needs) for part, needs in json_schema()["dependentRequired"].items()} == {
+        part: parts for part in parts
+    }

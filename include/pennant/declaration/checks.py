@@ -6,16 +6,25 @@ when a task fails at night. They say nothing about the data itself, which `data/
 
 from collections.abc import Callable, Iterator
 
-from pennant.declaration import checks_data, checks_model, checks_operation
+from pennant.declaration import checks_data, checks_features, checks_model, checks_operation
 from pennant.declaration.document import Document
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase, UseCase
 from pennant.declaration.problems import Problem
 
-Check = Callable[[UseCase, Document], Iterator[Problem]]
+DATA_CHECKS: tuple[Callable[[DataUseCase, Document], Iterator[Problem]], ...] = (
+    *checks_data.CHECKS,
+    *checks_features.CHECKS,
+    *checks_operation.DATA_CHECKS,
+)
+MODEL_CHECKS: tuple[Callable[[UseCase, Document], Iterator[Problem]], ...] = (
+    *checks_model.CHECKS,
+    *checks_operation.MODEL_CHECKS,
+)
 
-CHECKS: tuple[Check, ...] = (*checks_data.CHECKS, *checks_model.CHECKS, *checks_operation.CHECKS)
 
-
-def check(use_case: UseCase, document: Document) -> list[Problem]:
+def check(use_case: DataUseCase, document: Document) -> list[Problem]:
     """Every cross-field problem of a declaration whose single fields are right."""
-    return [problem for each in CHECKS for problem in each(use_case, document)]
+    found = [problem for each in DATA_CHECKS for problem in each(use_case, document)]
+    if isinstance(use_case, UseCase):
+        found += [problem for each in MODEL_CHECKS for problem in each(use_case, document)]
+    return found

@@ -1,34 +1,25 @@
-"""Cross-field checks of features, split, training, baselines and gate."""
+"""Cross-field checks of task, training and gate."""
 
 from collections.abc import Iterator
 
 from pennant.declaration.checks_data import unknown
 from pennant.declaration.document import Document
-from pennant.declaration.model import Member, Range, Slice, UseCase
+from pennant.declaration.model import DataUseCase, Member, Range, Slice, UseCase
 from pennant.declaration.parameters import PARAMETERS, Bounds
 from pennant.declaration.problems import Field, Problem
 
 Problems = Iterator[Problem]
 
 
-def check_features(use_case: UseCase, document: Document) -> Problems:
-    for name, feature in use_case.features.items():
-        if feature.low >= feature.high:
-            allowed = f"more than low ({feature.low:g})"
-            yield document.problem(("features", name, "high"), "the range is empty", allowed=allowed)
-
-
-def check_split(use_case: UseCase, document: Document) -> Problems:
-    split, delay = use_case.split, use_case.label.delay_hours
-    if split.fresh_days >= split.history_days:
-        message = "the fresh rows take the whole history: none would be left to train on"
-        allowed = f"less than history_days ({split.history_days})"
-        yield document.problem(("split", "fresh_days"), message, allowed=allowed)
-    if split.embargo_hours < delay:
-        message = "a training row's label would still be unknown when the next fold begins"
-        yield document.problem(
-            ("split", "embargo_hours"), message, allowed=f"at least label.delay_hours ({delay:g})"
+def check_task(use_case: UseCase, document: Document) -> Problems:
+    if use_case.task != "binary":
+        message = (
+            "this version trains models of binary tasks only; without a model this gets data and features"
         )
+        allowed = "'binary', or a declaration without " + ", ".join(
+            name for name in UseCase.model_fields if name not in DataUseCase.model_fields
+        )
+        yield document.problem(("task",), message, allowed=allowed)
 
 
 def check_training(use_case: UseCase, document: Document) -> Problems:
@@ -79,33 +70,6 @@ def _span(span: Range, bounds: Bounds, path: Field, document: Document) -> Probl
             yield document.problem((*path, end), "outside what the parameter takes", allowed=allowed)
 
 
-def check_baselines(use_case: UseCase, document: Document) -> Problems:
-    for name, baseline in use_case.baselines.items():
-        path = ("baselines", name)
-        if baseline.kind == "column" and baseline.column is None:
-            message = "a baseline of kind column needs the name of its column"
-            yield document.problem(
-                (*path, "column"), message, found="nothing", allowed="a column of features.py"
-            )
-        if baseline.kind == "base_rate" and baseline.column is not None:
-            message = "base_rate is the mean label and reads no column"
-            yield document.problem((*path, "column"), message, allowed="no column, or kind: column")
-    if not any(each.required for each in use_case.baselines.values()):
-        message = "no baseline is required: the first champion would have nothing to beat"
-        yield document.problem(
-            ("baselines",), message, found="required: false in all", allowed="one required"
-        )
-
-
-def check_market(use_case: UseCase, document: Document) -> Problems:
-    if use_case.market is None:
-        return
-    columns = [each.column for each in use_case.baselines.values() if each.column is not None]
-    name = use_case.market.probability_column
-    if name not in columns:
-        yield unknown(document, ("market", "probability_column"), "column of a baseline", name, columns)
-
-
 def check_gate(use_case: UseCase, document: Document) -> Problems:
     gate = use_case.gate
     if gate.alpha >= 0.5:
@@ -154,12 +118,4 @@ def check_approval(use_case: UseCase, document: Document) -> Problems:
         yield document.problem(path, message, found=use_case.owner.email, allowed="at least one other person")
 
 
-CHECKS = (
-    check_features,
-    check_split,
-    check_training,
-    check_baselines,
-    check_market,
-    check_gate,
-    check_approval,
-)
+CHECKS = (check_task, check_training, check_gate, check_approval)

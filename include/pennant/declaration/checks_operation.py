@@ -5,13 +5,11 @@ from typing import get_args
 
 from pennant.declaration import cron
 from pennant.declaration.document import Document
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase, UseCase
 from pennant.declaration.problems import Problem
 from pennant.declaration.refusal import annotation
 
 Problems = Iterator[Problem]
-
-CRON_FIELDS = ("ingest", "ingest_history", "score", "watch", "train")
 
 
 def check_watch(use_case: UseCase, document: Document) -> Problems:
@@ -36,7 +34,7 @@ def check_healing(use_case: UseCase, document: Document) -> Problems:
             yield document.problem(("healing", name, "weekly_budget"), message, allowed=allowed)
 
 
-def check_alerts(use_case: UseCase, document: Document) -> Problems:
+def check_alerts(use_case: DataUseCase, document: Document) -> Problems:
     for severity in _declared_keys("alerts", "routes"):
         path = ("alerts", "routes", severity)
         channels = dict(use_case.alerts.routes).get(severity)  # type: ignore[call-overload]
@@ -48,9 +46,15 @@ def check_alerts(use_case: UseCase, document: Document) -> Problems:
             yield document.problem(path, "a channel is named twice", allowed="each channel once")
 
 
-def check_schedules(use_case: UseCase, document: Document) -> Problems:
+def cron_fields(use_case: DataUseCase) -> list[str]:
+    """The fields of the schedules that hold a cron expression."""
+    fields = type(use_case.schedules).model_fields
+    return [name for name in fields if name not in {"start", "history_until"}]
+
+
+def check_schedules(use_case: DataUseCase, document: Document) -> Problems:
     schedules, read = use_case.schedules, {}
-    for name in CRON_FIELDS:
+    for name in cron_fields(use_case):
         try:
             read[name] = cron.parse(getattr(schedules, name))
         except cron.CronError as error:
@@ -65,11 +69,15 @@ def check_schedules(use_case: UseCase, document: Document) -> Problems:
             yield document.problem(("schedules", "history_until"), message, allowed=allowed)
 
 
-def check_moments(use_case: UseCase, document: Document) -> Problems:
-    schedules, replay = use_case.schedules, use_case.replay
+def check_history(use_case: DataUseCase, document: Document) -> Problems:
+    schedules = use_case.schedules
     if schedules.start >= schedules.history_until:
         message, allowed = "no history lies before it", f"after schedules.start ({schedules.start:%Y-%m-%d})"
         yield document.problem(("schedules", "history_until"), message, allowed=allowed)
+
+
+def check_replay(use_case: UseCase, document: Document) -> Problems:
+    schedules, replay = use_case.schedules, use_case.replay
     if replay.history_from < schedules.start:
         message = "a backfill reaches no further back than schedules.start"
         allowed = f"{schedules.start:%Y-%m-%dT%H:%M:%SZ} or later"
@@ -93,4 +101,5 @@ def _declared_keys(*path: str) -> list[str]:
     return list(get_args(get_args(annotation(path))[0]))
 
 
-CHECKS = (check_watch, check_healing, check_alerts, check_schedules, check_moments)
+DATA_CHECKS = (check_alerts, check_schedules, check_history)
+MODEL_CHECKS = (check_watch, check_healing, check_replay)

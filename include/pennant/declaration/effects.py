@@ -20,8 +20,9 @@ class Effect:
     words: str
 
 
-ALL = ("ingest", "train", "release", "score", "watch", "backtest")
-MODEL = ("train", "backtest")
+DATA = ("ingest", "features")
+ALL = (*DATA, "train", "release", "score", "watch", "backtest")
+MODEL = ("features", "train", "backtest")
 
 # The longest prefix that fits a field is the one that holds.
 EFFECTS: tuple[Effect, ...] = (
@@ -65,6 +66,39 @@ EFFECTS: tuple[Effect, ...] = (
         ("ingest",),
         "change",
         "the next window is read from there in the mirror; landed windows stay as they are",
+    ),
+    Effect(
+        "sources.*.connection",
+        "data",
+        ("ingest",),
+        "change",
+        "the next fetch takes its key or its database from there",
+    ),
+    Effect(
+        "sources.*.fallback",
+        "data",
+        ("ingest",),
+        "change",
+        "asked when the first provider is down; its rows say so",
+    ),
+    Effect(
+        "sources.*.identities",
+        "data",
+        (*MODEL, "score"),
+        "new_history",
+        "names are brought together in another way: features of the past change with the next snapshot",
+    ),
+    Effect("sources.*.rate", "data", ("ingest",), "change", "the next fetch asks this often at most"),
+    Effect("sources.*.breaker", "data", ("ingest",), "change", "another patience with a failing provider"),
+    Effect("sources.*.cache_seconds", "data", ("ingest",), "change", "answers this young are used again"),
+    Effect("sources.*.deadline_seconds", "data", ("ingest",), "change", "the next fetch may take this long"),
+    Effect("sources.*.max_lag_minutes", "data", ("ingest",), "change", "the data-lag alert comes after this"),
+    Effect(
+        "identities",
+        "data",
+        (*MODEL, "score"),
+        "new_history",
+        "names are brought together in another way: features of the past change with the next snapshot",
     ),
     Effect("sources.*.timeout_seconds", "data", ("ingest",), "change", "the next fetch waits this long"),
     Effect("sources.*.max_attempts", "data", ("ingest",), "change", "the next fetch tries this often"),
@@ -220,6 +254,13 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     Effect("schedules.score", "features", ("score",), "change", "scored at other moments"),
     Effect("schedules.watch", "watch", ("watch",), "change", "watched at other moments"),
+    Effect(
+        "schedules.features",
+        "features",
+        ("features",),
+        "change",
+        "snapshots and leak reports at other moments",
+    ),
     Effect("schedules.train", "training", ("train", "backtest"), "change", "trained at other moments"),
     Effect("replay", "simulation", (), "note", "only the demo reads it"),
     Effect(

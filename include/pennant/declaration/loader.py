@@ -8,15 +8,17 @@ from pydantic import ValidationError
 from pennant.declaration import refusal
 from pennant.declaration.checks import check
 from pennant.declaration.document import Document, read
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase, UseCase
 from pennant.declaration.problems import DeclarationError, Problem, nearest
 
 FILE = "use_case.yaml"
 CODE = "features.py"
+MODEL_PARTS = tuple(name for name in UseCase.model_fields if name not in DataUseCase.model_fields)
+"""What a use case with a model declares beyond data and features."""
 
 
-def load(path: Path) -> UseCase:
-    """Load one use case.
+def load(path: Path) -> DataUseCase:
+    """Load one use case: a `UseCase`, or a `DataUseCase` where the file declares no model.
 
     Args:
         path: its folder, or the `use_case.yaml` in it.
@@ -35,7 +37,7 @@ def load(path: Path) -> UseCase:
     return use_case
 
 
-def load_all(folder: Path) -> list[UseCase | DeclarationError]:
+def load_all(folder: Path) -> list[DataUseCase | DeclarationError]:
     """Load every use case below `folder`, by name; one that is broken hides no other.
 
     Returns:
@@ -48,7 +50,7 @@ def load_all(folder: Path) -> list[UseCase | DeclarationError]:
         found = "a file" if folder.exists() else "nothing"
         message = "the folder of use cases is missing; set PENNANT_USE_CASES"
         raise DeclarationError([Problem(folder, 1, 1, "", found, "a folder", None, message)])
-    loaded: list[UseCase | DeclarationError] = []
+    loaded: list[DataUseCase | DeclarationError] = []
     for each in sorted(folders(folder)):
         try:
             loaded.append(load(each))
@@ -62,20 +64,42 @@ def folders(folder: Path) -> Iterator[Path]:
     return (each for each in folder.iterdir() if each.is_dir() and each.name[0] not in "._")
 
 
-def validated(document: Document) -> UseCase:
+def load_modelled(path: Path) -> UseCase:
+    """Load one use case that has a model.
+
+    Raises:
+        DeclarationError: anything is wrong, or the file declares no model.
+    """
+    use_case = load(path)
+    if isinstance(use_case, UseCase):
+        return use_case
+    message = (
+        f"{use_case.name} has data and features and no model; add the parts of a model to its declaration"
+    )
+    file = path if path.suffix in {".yaml", ".yml"} else path / FILE
+    raise DeclarationError([Problem(file, 1, 1, "", "no `training`", ", ".join(MODEL_PARTS), None, message)])
+
+
+def validated(document: Document) -> DataUseCase:
     """Check a document against the model, field by field; not what one field asks of another.
+
+    A file with any part of a model has to have all of them.
 
     Raises:
         DeclarationError: a field is missing, unknown, repeated, or of a wrong type or range.
     """
     try:
-        use_case = UseCase.model_validate(document.data)
+        use_case = _kind(document).model_validate(document.data)
     except ValidationError as error:
         problems = [refusal.explain(document, each) for each in error.errors(include_url=False)]
         raise DeclarationError([*document.problems, *problems]) from None
     if document.problems:
         raise DeclarationError(document.problems)
     return use_case
+
+
+def _kind(document: Document) -> type[DataUseCase]:
+    return UseCase if any(part in document.data for part in MODEL_PARTS) else DataUseCase
 
 
 def _nobody(folder: Path) -> DeclarationError:
@@ -85,7 +109,7 @@ def _nobody(folder: Path) -> DeclarationError:
     return DeclarationError([Problem(folder, 1, 1, "", found, allowed, near, "no such use case")])
 
 
-def _folder(document: Document, folder: Path, use_case: UseCase) -> Iterator[Problem]:
+def _folder(document: Document, folder: Path, use_case: DataUseCase) -> Iterator[Problem]:
     name = folder.resolve().name
     if name != use_case.name:
         yield document.problem(

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pennant.declaration.document import Document, parse, read
-from pennant.declaration.effects import ALL, SEVERITIES, Effect, Severity, effect_of
+from pennant.declaration.effects import ALL, DATA, SEVERITIES, Effect, Severity, effect_of
 from pennant.declaration.loader import FILE, load, validated
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase
 from pennant.declaration.problems import DeclarationError
 from pennant.errors import PennantError
 from pennant.settings import Settings
@@ -84,21 +84,21 @@ def plan(folder: Path, settings: Settings, against: str | None = None) -> Plan:
     """
     use_case = load(folder)
     before, name = _before(folder, settings, against)
+    new = _plain(use_case)
     if before is None:
-        return Plan(use_case.name, name, _dags(use_case.name), [], [])
+        return Plan(use_case.name, name, _dags(use_case.name, new), [], [])
     try:
         old = _plain(validated(before))
-        new = _plain(use_case)
     except DeclarationError:
         # An older file that no longer fits the model is compared as written, without defaults.
         old = before.data
         new = use_case.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    renamed = old.get("name") != use_case.name
+    dags, former = _dags(use_case.name, new), _dags(str(old.get("name")), old)
     return Plan(
         use_case.name,
         name,
-        _dags(use_case.name) if renamed else [],
-        _dags(str(old.get("name"))) if renamed else [],
+        [each for each in dags if each not in former],
+        [each for each in former if each not in dags],
         list(_groups(use_case.name, list(_changes(old, new)))),
     )
 
@@ -142,7 +142,7 @@ def _from_git(folder: Path, revision: str) -> str:
     return found.stdout
 
 
-def _plain(use_case: UseCase) -> dict[str, Any]:
+def _plain(use_case: DataUseCase) -> dict[str, Any]:
     return use_case.model_dump(mode="json", by_alias=True)
 
 
@@ -187,5 +187,5 @@ def _effect(path: tuple[str, ...]) -> Effect:
         return Effect(path[0], "declaration", (), "note", "this version of Pennant does not read the field")
 
 
-def _dags(name: str) -> list[str]:
-    return [f"{name}__{part}" for part in ALL]
+def _dags(name: str, declared: dict[str, Any]) -> list[str]:
+    return [f"{name}__{part}" for part in (ALL if "training" in declared else DATA)]

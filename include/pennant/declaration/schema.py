@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pennant.declaration import model
+from pennant.declaration import model, model_data
+from pennant.declaration.loader import MODEL_PARTS
 from pennant.declaration.model import UseCase
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,6 +25,9 @@ def json_schema() -> dict[str, Any]:
             # Beside a $ref other keywords count too since draft 2019-09.
             if said:
                 entry["description"] = said
+    # A use case may end with its features; one that declares any part of a model declares all of them.
+    schema["required"] = [name for name in schema["required"] if name not in MODEL_PARTS]
+    schema["dependentRequired"] = {part: list(MODEL_PARTS) for part in MODEL_PARTS}
     return {"$schema": DIALECT, **schema}
 
 
@@ -42,6 +46,8 @@ def reference() -> str:
         required = set(parts[name].get("required", []))
         for field, entry in parts[name].get("properties", {}).items():
             default = "required" if field in required else _default(entry.get("default"))
+            if name == "UseCase" and field in MODEL_PARTS:
+                default = "with a model"
             meaning = " ".join(entry.get("description", "").split())
             lines.append(f"| `{field}` | {_type(entry)} | {default} | {meaning} |".replace("|  |", "| |"))
         lines.append("")
@@ -82,19 +88,22 @@ def _limits(entry: dict[str, Any]) -> str:
 
 
 def _classes() -> list[ast.ClassDef]:
-    tree = ast.parse(Path(model.__file__).read_text(encoding="utf-8"))
-    return [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    trees = [ast.parse(Path(str(each.__file__)).read_text(encoding="utf-8")) for each in (model_data, model)]
+    return [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
 
 
 def _order() -> list[str]:
     names = [each.name for each in _classes()]
-    return ["UseCase", *(name for name in names if name != "UseCase")]
+    return ["UseCase", *(name for name in names if name not in {"UseCase", "DataUseCase"})]
 
 
 def _words() -> dict[tuple[str, str], str]:
     """Docstrings of the model's classes (field "") and of their fields, which Python does not keep."""
     words: dict[tuple[str, str], str] = {}
     for node in _classes():
+        # A part has the fields of those it builds on, and their words.
+        for base in [each.id for each in node.bases if isinstance(each, ast.Name)]:
+            words |= {(node.name, field): said for (name, field), said in words.items() if name == base}
         words[node.name, ""] = ast.get_docstring(node) or ""
         for before, after in zip(node.body, node.body[1:], strict=False):
             named = isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name)

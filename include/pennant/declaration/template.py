@@ -106,6 +106,7 @@ schedules:
   score: "0 0 1 * *"
   watch: "0 0 1 * *"
   train: "0 0 1 */3 *"
+  features: "0 0 1 */3 *"
 
 replay:
   history_from: <start>

@@ -1,0 +1,103 @@
+"""Cross-field checks of features, split, baselines, market and identities."""
+
+from collections.abc import Iterator
+
+from pennant.declaration.checks_data import unknown
+from pennant.declaration.document import Document
+from pennant.declaration.model_data import Baseline, DataUseCase
+from pennant.declaration.problems import Field, Problem
+
+Problems = Iterator[Problem]
+
+
+def check_features(use_case: DataUseCase, document: Document) -> Problems:
+    for name, feature in use_case.features.items():
+        if feature.low >= feature.high:
+            allowed = f"more than low ({feature.low:g})"
+            yield document.problem(("features", name, "high"), "the range is empty", allowed=allowed)
+
+
+def check_split(use_case: DataUseCase, document: Document) -> Problems:
+    split, delay = use_case.split, use_case.label.delay_hours
+    if split.fresh_days >= split.history_days:
+        message = "the fresh rows take the whole history: none would be left to train on"
+        allowed = f"less than history_days ({split.history_days})"
+        yield document.problem(("split", "fresh_days"), message, allowed=allowed)
+    if split.embargo_hours < delay:
+        message = "a training row's label would still be unknown when the next fold begins"
+        yield document.problem(
+            ("split", "embargo_hours"), message, allowed=f"at least label.delay_hours ({delay:g})"
+        )
+
+
+def check_baselines(use_case: DataUseCase, document: Document) -> Problems:
+    for name, baseline in use_case.baselines.items():
+        path = ("baselines", name)
+        given = baseline.column is not None or bool(baseline.columns)
+        if baseline.kind == "column" and not given:
+            message = "a baseline of kind column needs the name of its column"
+            allowed = "a column of features.py"
+            yield document.problem((*path, "column"), message, found="nothing", allowed=allowed)
+        if baseline.kind == "base_rate" and given:
+            field = "column" if baseline.column is not None else "columns"
+            message = "base_rate is the mean label and reads no column"
+            yield document.problem((*path, field), message, allowed="no column, or kind: column")
+        yield from _class_columns(use_case, baseline, path, document)
+    if not any(each.required for each in use_case.baselines.values()):
+        message = "no baseline is required: the first champion would have nothing to beat"
+        yield document.problem(
+            ("baselines",), message, found="required: false in all", allowed="one required"
+        )
+
+
+def _class_columns(use_case: DataUseCase, baseline: Baseline, path: Field, document: Document) -> Problems:
+    several = use_case.task == "multiclass"
+    if baseline.columns and not several:
+        message = f"a task of kind {use_case.task} has one number per row"
+        yield document.problem((*path, "columns"), message, allowed="column")
+    if several and baseline.column is not None:
+        message = "a multiclass forecast is one probability per class"
+        yield document.problem((*path, "column"), message, allowed="columns, one per class")
+    if several and baseline.columns and len(baseline.columns) != len(use_case.label.classes):
+        found = f"{len(baseline.columns)} columns"
+        allowed = f"one for each of {', '.join(use_case.label.classes)}"
+        yield document.problem((*path, "columns"), "one column per class", found=found, allowed=allowed)
+
+
+def check_market(use_case: DataUseCase, document: Document) -> Problems:
+    if use_case.market is None:
+        return
+    columns = [each.column for each in use_case.baselines.values() if each.column is not None]
+    columns += [name for each in use_case.baselines.values() for name in each.columns]
+    name = use_case.market.probability_column
+    if name not in columns:
+        yield unknown(document, ("market", "probability_column"), "column of a baseline", name, columns)
+
+
+def check_identities(use_case: DataUseCase, document: Document) -> Problems:
+    for table, identities in use_case.identities.items():
+        canonical = set(identities)
+        for name, aliases in identities.items():
+            for number, alias in enumerate(aliases):
+                path: Field = ("identities", table, name, number)
+                if alias.name in canonical and alias.since is None and alias.until is None:
+                    message = "the alias is an identity of its own"
+                    allowed = "another name, or an alias for a time (since, until)"
+                    yield document.problem(path, message, found=repr(alias.name), allowed=allowed)
+                if alias.since is not None and alias.until is not None and alias.since >= alias.until:
+                    yield document.problem(
+                        (*path, "until"), "the alias is never in force", allowed="after since"
+                    )
+    for source, declared in use_case.sources.items():
+        kinds = {name: kind for each in declared.groups.values() for name, kind in each.columns.items()}
+        kinds |= dict.fromkeys(declared.key, "str")
+        for column, table in declared.identities.items():
+            path = ("sources", source, "identities", column)
+            if table not in use_case.identities:
+                yield unknown(document, path, "table of identities", table, list(use_case.identities))
+            if kinds.get(column) != "str":
+                names = [name for name, kind in kinds.items() if kind == "str"]
+                yield unknown(document, path, "text column of the source", column, names)
+
+
+CHECKS = (check_features, check_split, check_baselines, check_market, check_identities)
