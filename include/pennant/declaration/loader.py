@@ -1,6 +1,7 @@
 """From a folder to a frozen `UseCase`, or to an error that names every wrong field and its line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -91,11 +92,23 @@ def validated(document: Document) -> DataUseCase:
     try:
         use_case = _kind(document).model_validate(document.data)
     except ValidationError as error:
-        problems = [refusal.explain(document, each) for each in error.errors(include_url=False)]
+        problems = _once(refusal.explain(document, each) for each in error.errors(include_url=False))
         raise DeclarationError([*document.problems, *problems]) from None
     if document.problems:
         raise DeclarationError(document.problems)
     return use_case
+
+
+def _once(problems: Iterable[Problem]) -> list[Problem]:
+    """One problem per field: a field of two possible types is refused as each of them."""
+    found: dict[str, Problem] = {}
+    for each in problems:
+        before = found.get(each.field)
+        if before is None:
+            found[each.field] = each
+        elif each.allowed not in before.allowed:
+            found[each.field] = replace(before, allowed=f"{before.allowed}, or {each.allowed}")
+    return list(found.values())
 
 
 def _kind(document: Document) -> type[DataUseCase]:
