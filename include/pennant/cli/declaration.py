@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from pennant.declaration.model import UseCase
+    from pennant.declaration.model import DataUseCase
     from pennant.declaration.plan import Group, Plan
 
 _NAME = Annotated[str, typer.Argument(help="Name of the use case.")]
@@ -118,7 +118,7 @@ def new(  # noqa: PLR0913, PLR0917  # each is one option of the command
     answer({"name": name, "folder": folder}, text, as_json)
 
 
-def _row(name: str, loaded: "UseCase | DeclarationError") -> dict[str, object]:
+def _row(name: str, loaded: "DataUseCase | DeclarationError") -> dict[str, object]:
     if isinstance(loaded, DeclarationError):
         problems = [each.to_json() for each in loaded.problems]
         return {"name": name, "state": "broken", "error": str(loaded), "problems": problems}
@@ -128,6 +128,7 @@ def _row(name: str, loaded: "UseCase | DeclarationError") -> dict[str, object]:
         "title": loaded.title,
         "owner": loaded.owner.team,
         "task": loaded.task,
+        "ends_with": "model" if hasattr(loaded, "training") else "features",
     }
 
 
@@ -135,9 +136,9 @@ def _print_use_cases(rows: list[dict[str, object]]) -> None:
     from rich.console import Console
 
     console = Console()
-    table = _table("use case", "title", "owner", "task", "state")
+    table = _table("use case", "title", "owner", "task", "ends with", "state")
     for row in rows:
-        cells = [str(row.get(each, "")) for each in ("name", "title", "owner", "task", "state")]
+        cells = [str(row.get(each, "")) for each in ("name", "title", "owner", "task", "ends_with", "state")]
         table.add_row(*cells, style="red" if row["state"] == "broken" else None)
     console.print(table)
     for row in rows:

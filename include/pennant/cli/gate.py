@@ -36,11 +36,11 @@ def certify(
 
     Exit code 1 when a scenario fails. Example: pennant gate certify league_demo --simulations 2000
     """
-    from pennant.declaration.loader import load
+    from pennant.declaration.loader import load_modelled
     from pennant.gate.baselines import required_baselines
     from pennant.gate.certificate import certify as measure
 
-    declared = load(load_settings().use_cases / use_case)
+    declared = load_modelled(load_settings().use_cases / use_case)
     made = measure(declared.gate, required_baselines(declared), simulations, seed)
     answer({"use_case": use_case, **made.to_json()}, _certificate(use_case, made), as_json)
     if not made.passed:

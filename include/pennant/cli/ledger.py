@@ -103,7 +103,7 @@ def rollback(
 
     Example: pennant rollback league_demo --why "support reports nonsense since noon"
     """
-    from pennant.declaration.loader import load
+    from pennant.declaration.loader import load_modelled
     from pennant.registry.models import Models
     from pennant.release.rollback import rollback as roll_back
     from pennant.release.target import target_for
@@ -111,7 +111,7 @@ def rollback(
     if not why.strip():
         raise typer.BadParameter("found nothing; allowed is a reason in a few words", param_hint="--why")
     with _place(database, mlflow) as place:
-        declared = load(place.settings.use_cases / use_case)
+        declared = load_modelled(place.settings.use_cases / use_case)
         target = target_for(declared, place.settings, place.warehouse)
         models = Models(place.settings)
         done = roll_back(models, place.warehouse, target, declared.name, actor or _user(), why)
@@ -130,14 +130,14 @@ def status(use_case: Name, database: Database = "", as_json: Json = False) -> No
 
     Example: pennant release status league_demo
     """
-    from pennant.declaration.loader import load
+    from pennant.declaration.loader import load_modelled
     from pennant.registry.aliases import ledger_state
     from pennant.release import deployments, policy
     from pennant.release import target as places
     from pennant.release.errors import ServingDown
 
     with _place(database) as place:
-        declared = load(place.settings.use_cases / use_case)
+        declared = load_modelled(place.settings.use_cases / use_case)
         state = ledger_state(place.warehouse, use_case)
         current = policy.current(place.warehouse, use_case)
         releases = deployments.of(place.warehouse, use_case)

@@ -6,14 +6,15 @@ app say. Whatever the summary shows has happened in Airflow and can be looked up
 
 import calendar
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
+from pennant.declaration.effects import ALL
 from pennant.declaration.model import UseCase
 from pennant.demo.airflow import AirflowClient, Run
+from pennant.demo.past import Past
 from pennant.demo.progress import Progress, Step
 from pennant.reference import Window
 from pennant.release.client import ServingClient
@@ -33,22 +34,7 @@ BAD_HYPERPARAMETERS = {
 }
 
 
-@dataclass
-class Story:
-    """What happened, in figures, for the summary."""
-
-    windows: int = 0
-    rows: int = 0
-    quarantined: int = 0
-    predictions: int = 0
-    arms: dict[str, int] = field(default_factory=dict)
-    alerts: list[str] = field(default_factory=list)
-    verdicts: list[dict[str, Any]] = field(default_factory=list)
-    served: list[tuple[str, str]] = field(default_factory=list)
-    """What was served when: (occasion, version)."""
-
-
-class Life:
+class Life(Past):
     """Drives one use case through its rooms.
 
     Args:
@@ -59,6 +45,8 @@ class Life:
         progress: where the steps are shown.
     """
 
+    parts: ClassVar[tuple[str, ...]] = ALL
+
     def __init__(
         self,
         use_case: UseCase,
@@ -67,38 +55,16 @@ class Life:
         serving: ServingClient,
         progress: Progress,
     ) -> None:
+        super().__init__(use_case, airflow, warehouse, progress)
         self.use_case = use_case
-        self.airflow = airflow
-        self.warehouse = warehouse
         self.serving = serving
-        self.progress = progress
-        self.story = Story()
         self._seen: dict[str, set[str]] = {}
-
-    def dag(self, part: str) -> str:
-        return f"{self.use_case.name}__{part}"
 
     def wake(self) -> None:
         """Unpause the Dags and remember which runs were there before."""
-        parts = ("ingest", "train", "release", "score", "watch", "backtest")
-        with self.progress.step("Airflow parses the Dags"):
-            self.airflow.wait_for_dags([self.dag(part) for part in parts])
+        super().wake()
         for part in ("train", "release"):
             self._seen[part] = {run.run_id for run in self.airflow.runs(self.dag(part))}
-
-    def history(self, since: datetime, at_once: int) -> None:
-        """Ingest the past as a backfill, coarse step by coarse step."""
-        until = self.use_case.schedules.history_until
-        with self.progress.step(f"Backfill {since:%Y} to {until - timedelta(days=1):%Y}") as step:
-            runs = self.airflow.backfill(
-                self.dag("ingest"), since, until - timedelta(seconds=1), at_once, seconds=1500
-            )
-            if self.use_case.replay.live_from > until:
-                self._ingest(Window(start=until, as_of=self.use_case.replay.live_from))
-            self._count_batches()
-            step.note = (
-                f"{runs} runs, {self.story.rows} rows, {self.story.quarantined} quarantined with reasons"
-            )
 
     def train(self, title: str, as_of: datetime, **conf: Any) -> dict[str, Any]:
         """Train and judge at a moment; gives the gate's conclusion."""
@@ -150,14 +116,6 @@ class Life:
             self._note_step(step, predicted, report)
         return [name for name, state in report.get("failures", {}).items() if state == "pending"]
 
-    def _ingest(self, window: Window) -> None:
-        self._run("ingest", window)
-        self._count_batches()
-
-    def _run(self, part: str, window: Window) -> Run:
-        conf = {"as_of": window.as_of.isoformat(), "window_start": window.start.isoformat()}
-        return self.airflow.wait(self.airflow.trigger(self.dag(part), conf))
-
     def _verdict(self, run: Run, step: Step) -> dict[str, Any]:
         run = self.airflow.wait(run)
         self._seen["train"].add(run.run_id)
@@ -179,15 +137,6 @@ class Life:
         self.story.alerts += [
             f"{step.title}: {name}, {state}" for name, state in report.get("failures", {}).items()
         ]
-
-    def _count_batches(self) -> None:
-        query = text(
-            "SELECT count(*), coalesce(sum(rows), 0), coalesce(sum(quarantined), 0)"
-            " FROM data_batches WHERE use_case = :name"
-        )
-        with self.warehouse.connect() as connection:
-            windows, rows, quarantined = connection.execute(query, {"name": self.use_case.name}).one()
-        self.story.windows, self.story.rows, self.story.quarantined = windows, int(rows), int(quarantined)
 
 
 def windows(use_case: UseCase, stride: Stride) -> Iterator[Window]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pennant.demo.life import BAD_HYPERPARAMETERS, Life, Stride, windows
+from pennant.demo.past import Past
 from pennant.errors import PennantError
 from pennant.reference import Window
 from pennant.settings import Settings
@@ -40,7 +41,7 @@ def play(life: Life, stride: Stride, since: datetime, most_steps: int, settings:
     """Play the whole life: history, first champion, live steps, a bad challenger, the way back."""
     use_case = life.use_case
     life.wake()
-    life.history(since, settings.parallelism)
+    life.history(since, use_case.replay.live_from, settings.parallelism)
     live = list(windows(use_case, stride))[:most_steps]
     first = life.train(
         "Train, judge: the first champion has to beat the baselines", use_case.schedules.history_until
@@ -51,6 +52,14 @@ def play(life: Life, stride: Stride, since: datetime, most_steps: int, settings:
     reached = _live(life, live)
     life.train("A bad challenger, trained on purpose", reached, overrides=BAD_HYPERPARAMETERS)
     _back(life, settings)
+
+
+def play_past(past: Past, since: datetime, settings: Settings) -> None:
+    """Play a use case without a model: its whole history, a snapshot, a look for leaks."""
+    until = past.declared.schedules.history_until
+    past.wake()
+    past.history(since, until, settings.parallelism)
+    past.examine(until)
 
 
 def _live(life: Life, live: Sequence[Window]) -> datetime:

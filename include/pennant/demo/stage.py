@@ -11,9 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from pennant.declaration.loader import load
+from pennant.declaration.model import UseCase
 from pennant.demo.airflow import AirflowClient
-from pennant.demo.life import Life, Story, Stride
-from pennant.demo.plot import play
+from pennant.demo.life import Life, Stride
+from pennant.demo.past import Past, Story
+from pennant.demo.plot import play, play_past
 from pennant.demo.progress import Progress
 from pennant.demo.summary import Place, show
 from pennant.errors import PennantError
@@ -72,12 +74,17 @@ def perform(
             with progress.step("Start PostgreSQL, MLflow, the serving app and Airflow"):
                 stack.start()
             reached = connections(settings)
+            warehouse = connect(reached.warehouse_url)
             with _airflow(reached, stack) as airflow, ServingClient(stack.settings) as serving:
-                life = Life(use_case, airflow, connect(reached.warehouse_url), serving, progress)
-                play(life, stride, since or use_case.replay.history_from, steps, settings)
+                if isinstance(use_case, UseCase):
+                    past: Past = (life := Life(use_case, airflow, warehouse, serving, progress))
+                    play(life, stride, since or use_case.replay.history_from, steps, settings)
+                else:
+                    past = Past(use_case, airflow, warehouse, progress)
+                    play_past(past, since or use_case.schedules.start, settings)
         memory = sum(stack.memory().values()) / 2**20
-        show(console, use_case.title, life.story, _places(reached, name), time.monotonic() - began, memory)
-        yield Performance(life.story, stack.check)
+        show(console, use_case.title, past.story, _places(reached, name), time.monotonic() - began, memory)
+        yield Performance(past.story, stack.check)
     finally:
         stack.stop()
 

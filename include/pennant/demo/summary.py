@@ -7,7 +7,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pennant.demo.life import Story
+from pennant.demo.past import Story
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ def show(
     console.print()
     console.print(Panel(Text(title, style="bold"), expand=False))
     console.print(_figures(story, seconds, pss_mb))
-    console.print(_verdicts(story))
-    console.print(_served(story))
+    if story.verdicts:
+        console.print(_verdicts(story))
+        console.print(_served(story))
     console.print("Where to look", style="italic")
     for each in places:
         # Never wrapped nor cut: addresses and logins are there to be copied.
@@ -39,9 +40,12 @@ def _figures(story: Story, seconds: float, pss_mb: float) -> Table:
     table = Table(title="What happened", title_justify="left", show_header=False, box=None)
     table.add_row("Rows ingested", f"{story.rows:,} in {story.windows} batches")
     table.add_row("Rows in quarantine", f"{story.quarantined:,}, each with its reason")
-    arms = ", ".join(f"{count:,} by {arm}" for arm, count in sorted(story.arms.items()))
-    table.add_row("Predictions served", f"{story.predictions:,} ({arms})")
-    table.add_row("Alerts", "; ".join(story.alerts) or "none")
+    if story.leaks is not None:
+        table.add_row("Snapshot", f"{story.snapshot_rows:,} rows, {story.leaks} leaks found")
+    if story.verdicts:
+        arms = ", ".join(f"{count:,} by {arm}" for arm, count in sorted(story.arms.items()))
+        table.add_row("Predictions served", f"{story.predictions:,} ({arms})")
+        table.add_row("Alerts", "; ".join(story.alerts) or "none")
     table.add_row("Time", f"{int(seconds // 60)} min {seconds % 60:.0f} s")
     table.add_row("Memory of all processes", f"{pss_mb:,.0f} MB (PSS)")
     return table

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase
 
 if TYPE_CHECKING:
     from pennant.watch.alerts import Channel
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 SLACK_CONNECTION = "pennant_slack"
 
 
-def open_channels(use_case: UseCase) -> "dict[str, Channel]":
+def open_channels(use_case: DataUseCase) -> "dict[str, Channel]":
     """Open the channels that this installation has.
 
     Without the connection `pennant_slack` there is no Slack: the alert is still recorded and shown on

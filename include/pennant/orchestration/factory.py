@@ -4,10 +4,23 @@ from airflow.sdk import DAG
 
 from pennant.declaration.loader import load_all
 from pennant.declaration.model import UseCase
-from pennant.orchestration import backtest, broken, ingest, maintain, release, score, train, watch
+from pennant.declaration.problems import DeclarationError
+from pennant.orchestration import (
+    backtest,
+    broken,
+    features,
+    ingest,
+    lag,
+    maintain,
+    release,
+    score,
+    train,
+    watch,
+)
 from pennant.settings import Settings
 
-_PARTS = (ingest, train, release, score, watch, backtest)
+_DATA_PARTS = (ingest, features)
+_MODEL_PARTS = (train, release, score, watch, backtest)
 
 
 def build_all(settings: Settings | None = None) -> dict[str, DAG]:
@@ -17,14 +30,19 @@ def build_all(settings: Settings | None = None) -> dict[str, DAG]:
     """
     settings = settings or Settings.load()
     dags: dict[str, DAG] = {}
-    for each in load_all(settings.use_cases):
-        if isinstance(each, UseCase):
-            for part in _PARTS:
-                dag = part.build(each, settings)
-                dags[dag.dag_id] = dag
+    declared = load_all(settings.use_cases)
+    for each in declared:
+        if isinstance(each, DeclarationError):
+            made = [broken.build(each.file.parent.name, each)]
         else:
-            dag = broken.build(each.file.parent.name, each)
-            dags[dag.dag_id] = dag
+            made = [part.build(each, settings) for part in _DATA_PARTS]
+            if isinstance(each, UseCase):
+                made += [part.build(each, settings) for part in _MODEL_PARTS]
+        dags |= {dag.dag_id: dag for dag in made}
+    live = lag.live_sources([each for each in declared if not isinstance(each, DeclarationError)])
+    if live:
+        watching = lag.build(live, settings, broken.START)
+        dags[watching.dag_id] = watching
     upkeep = maintain.build(settings, broken.START)
     dags[upkeep.dag_id] = upkeep
     return dags

@@ -20,6 +20,12 @@ def tell(context: dict[str, Any]) -> None:
     name = task.dag_id.rpartition("__")[0]
     place = workplace(name)
     error = context.get("exception")
+    evidence = {"error": f"{type(error).__name__}: {error}"[:_TEXT_LIMIT]}
+    links = {"Run": f"{place.settings.airflow}/dags/{task.dag_id}/runs/{run.run_id}"}
+    # An error about data says which lines are worst and where the page is; see data.errors.BatchStopped.
+    evidence |= {f"line {n}": line for n, line in enumerate(getattr(error, "worst", ()), 1)}
+    if getattr(error, "report", None) is not None:
+        links["Page of the batch"] = error.report.uri
     event = AlertEvent(
         use_case=name,
         class_=f"{task.dag_id.rpartition('__')[2]}_{task.task_id}_failed",
@@ -27,7 +33,7 @@ def tell(context: dict[str, Any]) -> None:
         what=f"Task {task.task_id} of {task.dag_id} has failed after {task.try_number} tries.",
         action="The run has stopped; nothing later was changed. Mend the cause and clear the task.",
         as_of=datetime.fromtimestamp(int(run.run_after.timestamp()), tz=UTC),
-        evidence={"error": f"{type(error).__name__}: {error}"[:_TEXT_LIMIT]},
-        links={"Run": f"{place.settings.airflow}/dags/{task.dag_id}/runs/{run.run_id}"},
+        evidence=evidence,
+        links=links,
     )
-    raise_alert(event, place.use_case, place.warehouse, open_channels(place.use_case))
+    raise_alert(event, place.declared, place.warehouse, open_channels(place.declared))

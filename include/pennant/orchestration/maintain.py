@@ -5,7 +5,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from pennant.declaration.loader import load_all
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase, UseCase
 from pennant.orchestration.channels import open_channels
 from pennant.orchestration.steps import step
 from pennant.orchestration.workplace import open_warehouse
@@ -59,9 +59,7 @@ def build(settings: Settings, start: Any) -> DAG:
             from pennant.registry.aliases import reconcile as compare
             from pennant.registry.models import Models
 
-            found = compare(
-                Models(settings), open_warehouse(), [each.name for each in _sound(settings)], True
-            )
+            found = compare(Models(settings), open_warehouse(), _modelled(settings), True)
             return {"deviations": [each.to_json() for each in found][:10]}
 
         @step()
@@ -69,15 +67,16 @@ def build(settings: Settings, start: Any) -> DAG:
             from pennant.watch.alerts import redeliver
 
             warehouse = open_warehouse()
-            return {each.name: redeliver(each, warehouse, open_channels(each)) for each in _sound(settings)}
+            return {
+                each.name: redeliver(each, warehouse, open_channels(each)) for each in _declared(settings)
+            }
 
         @step()
         def note_declarations() -> list[str]:
             from pennant.declaration.plan import mark_applied
 
-            return [mark_applied(settings.use_cases / each.name, settings).stem for each in _sound(settings)][
-                :50
-            ]
+            folders = [settings.use_cases / each.name for each in _declared(settings)]
+            return [mark_applied(each, settings).stem for each in folders][:50]
 
         note_declarations()
         partitions()
@@ -86,5 +85,9 @@ def build(settings: Settings, start: Any) -> DAG:
     return dag
 
 
-def _sound(settings: Settings) -> list[UseCase]:
-    return [each for each in load_all(settings.use_cases) if isinstance(each, UseCase)]
+def _declared(settings: Settings) -> list[DataUseCase]:
+    return [each for each in load_all(settings.use_cases) if isinstance(each, DataUseCase)]
+
+
+def _modelled(settings: Settings) -> list[str]:
+    return [each.name for each in _declared(settings) if isinstance(each, UseCase)]

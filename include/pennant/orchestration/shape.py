@@ -5,7 +5,8 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from pennant.declaration.model import UseCase
+from pennant.declaration.effects import ALL, DATA
+from pennant.declaration.model import DataUseCase, UseCase
 from pennant.orchestration.failure import tell
 from pennant.orchestration.names import dag_id
 from pennant.settings import Settings
@@ -32,7 +33,7 @@ def moment_params() -> dict[str, Param]:
 
 
 def use_case_dag(
-    use_case: UseCase,
+    use_case: DataUseCase,
     settings: Settings,
     part: str,
     *,
@@ -43,8 +44,8 @@ def use_case_dag(
 ) -> DAG:
     """Open one Dag of a use case, with what all of them share.
 
-    Under `settings.replay` every schedule ends at the declared `replay.until`, so that a
-    simulated clock is the only one that starts runs.
+    Under `settings.replay` every schedule ends with the replay, so that a simulated clock is the
+    only one that starts runs.
     """
     return DAG(
         dag_id=dag_id(use_case.name, part),
@@ -62,13 +63,16 @@ def use_case_dag(
     )
 
 
-def end_date(use_case: UseCase, settings: Settings) -> datetime | None:
-    return use_case.replay.until if settings.replay else None
+def end_date(use_case: DataUseCase, settings: Settings) -> datetime | None:
+    """Where the schedule ends in a replay: one without a model is replayed over its history."""
+    if not settings.replay:
+        return None
+    return use_case.replay.until if isinstance(use_case, UseCase) else use_case.schedules.history_until
 
 
-def documentation(use_case: UseCase, part: str, doc: str) -> str:
+def documentation(use_case: DataUseCase, part: str, doc: str) -> str:
     """The Dag's page in the Airflow UI: what it does, for whom, and where its neighbours are."""
-    others = ("ingest", "train", "release", "score", "watch", "backtest")
+    others = ALL if isinstance(use_case, UseCase) else DATA
     links = " · ".join(
         f"**{each}**" if each == part else f"[{each}](/dags/{dag_id(use_case.name, each)})" for each in others
     )

@@ -1,6 +1,6 @@
 """`<name>__train`: from a snapshot to a judged challenger."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -8,15 +8,16 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable, Par
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pennant.declaration.model import UseCase
-from pennant.orchestration import training_steps
+from pennant.orchestration import feature_steps, training_steps
 from pennant.orchestration.names import release_requested, retrain_requested
 from pennant.orchestration.shape import use_case_dag
 from pennant.orchestration.steps import step
 from pennant.settings import Settings
 
 _DOC = """
-Takes a snapshot of what was known, searches hyper-parameters in mapped tasks that share one study, fits
-the model, and lets the gate compare it with the champion on rows that neither has seen.
+Takes a snapshot of what was known, looks through it for leaks, searches hyper-parameters in mapped tasks
+that share one study, fits the model, and lets the gate compare it with the champion on rows that neither
+has seen.
 
 The gate answers promote, hold or refuse, with numbers. Only promote asks for a release. A backfill of
 this Dag over past dates is a walk-forward of models, because each run knows only what was known at its
@@ -71,6 +72,10 @@ def build(use_case: UseCase, settings: Settings) -> DAG:
         def snapshot(moment: dict[str, Any]) -> dict[str, Any]:
             return training_steps.snapshot(name, moment)
 
+        @step()
+        def examine(plan: dict[str, Any]) -> dict[str, Any]:
+            return feature_steps.examine_at(name, datetime.fromisoformat(plan["as_of"]), plan["snapshot"])
+
         @step(map_index_template="shard {{ task.op_kwargs['shard'] }}")
         def search(plan: dict[str, Any], shard: int) -> dict[str, Any]:
             return training_steps.search(name, plan, shard)
@@ -102,7 +107,7 @@ def build(use_case: UseCase, settings: Settings) -> DAG:
         plan = snapshot(moment)
         shards = list(range(use_case.training.search.workers))
         fitted = fit(plan)
-        search.partial(plan=plan).expand(shard=shards) >> fitted
+        [examine(plan), search.partial(plan=plan).expand(shard=shards)] >> fitted
         judged = judge(plan, fitted)
         answer = _ask(use_case, judged) if use_case.gate.approval == "person" else None
         request_release(conclude(moment, judged, answer))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pennant.declaration.loader import load
-from pennant.declaration.model import UseCase
+from pennant.declaration.loader import load, load_modelled
+from pennant.declaration.model import DataUseCase, UseCase
 from pennant.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,8 +26,14 @@ class Workplace:
     name: str
 
     @cached_property
-    def use_case(self) -> UseCase:
+    def declared(self) -> DataUseCase:
+        """The use case as far as its features, whether it has a model or not."""
         return load(self.settings.use_cases / self.name)
+
+    @cached_property
+    def use_case(self) -> UseCase:
+        """The use case with its model."""
+        return load_modelled(self.settings.use_cases / self.name)
 
     @cached_property
     def lake(self) -> "Lake":

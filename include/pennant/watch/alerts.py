@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from sqlalchemy import Engine, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase
 from pennant.errors import PennantError
 from pennant.warehouse.tables import system_alerts
 
@@ -50,7 +50,7 @@ class Channel(Protocol):
 
 
 def raise_alert(
-    event: AlertEvent, use_case: UseCase, warehouse: Engine, channels: Mapping[str, Channel]
+    event: AlertEvent, use_case: DataUseCase, warehouse: Engine, channels: Mapping[str, Channel]
 ) -> dict[str, Any]:
     """Record the alert and deliver it by the declared routes.
 
@@ -69,7 +69,7 @@ def raise_alert(
     return {"state": "sent", "deliveries": {name: each["state"] for name, each in deliveries.items()}}
 
 
-def redeliver(use_case: UseCase, warehouse: Engine, channels: Mapping[str, Channel]) -> int:
+def redeliver(use_case: DataUseCase, warehouse: Engine, channels: Mapping[str, Channel]) -> int:
     """Deliver again what a channel did not take; gives how many arrived this time."""
     with warehouse.connect() as connection:
         rows = (
@@ -96,7 +96,7 @@ def redeliver(use_case: UseCase, warehouse: Engine, channels: Mapping[str, Chann
     return arrived
 
 
-def _record(event: AlertEvent, use_case: UseCase, warehouse: Engine) -> int | str:
+def _record(event: AlertEvent, use_case: DataUseCase, warehouse: Engine) -> int | str:
     since = event.as_of - timedelta(hours=use_case.alerts.cooldown_hours)
     key = f"{event.class_}:{event.severity}"
     mine = (system_alerts.c.use_case == event.use_case) & (system_alerts.c.dedup_key == key)
