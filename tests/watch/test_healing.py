@@ -74,6 +74,8 @@ def test_a_weekly_budget_is_kept_where_there_is_no_cooldown(warehouse: Engine, l
 
 
 def test_a_class_without_an_action_asks_for_a_person(warehouse: Engine, league: UseCase) -> None:
-    decision = decide(league, "serving_error", warehouse, MARCH, REASON)
+    watching = league.healing["drift"].model_copy(update={"action": "none"})
+    careful = league.model_copy(update={"healing": {**league.healing, "drift": watching}})
+    decision = decide(careful, "drift", warehouse, MARCH, REASON)
     assert decision.state == "no_action"
     assert "person" in decision.sentence

@@ -174,7 +174,7 @@ class Watch(Part):
 
 
 class HealingAction(Part):
-    action: Literal["retrain", "rollback", "none"]
+    action: Literal["retrain", "none"]
     cooldown_hours: Hours
     weekly_budget: Annotated[int, Field(ge=0)]
 
@@ -206,6 +206,6 @@ class UseCase(DataUseCase):
     gate: Gate
     release: Release
     watch: Watch
-    healing: dict[Literal["drift", "performance", "serving_error"], HealingAction]
+    healing: dict[Literal["drift", "performance"], HealingAction]
     schedules: ModelSchedules
     replay: Replay

@@ -92,7 +92,6 @@ watch:
 healing:
   drift: {action: retrain, cooldown_hours: 336, weekly_budget: 1}
   performance: {action: retrain, cooldown_hours: 336, weekly_budget: 1}
-  serving_error: {action: none, cooldown_hours: 1, weekly_budget: 0}
 
 alerts:
   cooldown_hours: 24

@@ -12,7 +12,7 @@ from pennant.declaration.model import UseCase
 from pennant.registry import ledger
 from pennant.warehouse.tables import deployments, healing_actions
 
-FailureClass = Literal["drift", "performance", "serving_error"]
+FailureClass = Literal["drift", "performance"]
 
 
 @dataclass(frozen=True)

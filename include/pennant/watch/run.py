@@ -98,7 +98,6 @@ def _drift_evidence(version: str, drifts: list[drift.WindowDrift]) -> dict[str, 
 _WHAT: dict[FailureClass, str] = {
     "performance": "The champion loses more than the gate promised.",
     "drift": "The served features no longer look like the training data.",
-    "serving_error": "The serving app answers with errors.",
 }
 
 
