@@ -45,6 +45,8 @@ class Settings:
     mlflow_port: int = 5055
     """Not 5000, which other programs take on macOS."""
     serving_port: int = 8001
+    dask_address: str = ""
+    """Dask scheduler, `tcp://host:8786`, that builds views too large for one machine; empty: none."""
     parallelism: int = 4
     """Task processes at once under the LocalExecutor; each holds up to 400 MB while it trains."""
     replay: bool = False
