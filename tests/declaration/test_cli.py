@@ -37,6 +37,7 @@ def test_good_use_cases_are_listed(run: Any) -> None:
                 "title": "Simulated league",
                 "owner": "demo",
                 "task": "binary",
+                "ends_with": "model",
             }
         ]
     }

@@ -14,7 +14,10 @@ from pennant.orchestration.factory import build_all
 from pennant.orchestration.steps import XCOM_LIMIT_BYTES, XComTooLarge, checked
 from pennant.settings import Settings
 
-PARTS = {"ingest", "train", "release", "score", "watch", "backtest"}
+DATA_PARTS = {"ingest", "features"}
+PARTS = DATA_PARTS | {"train", "release", "score", "watch", "backtest"}
+MODELLED = ("league_demo", "nfl_games")
+WITHOUT_MODEL = ("epl_matches", "mlb_strikeouts", "pedestrian_paths", "telco_churn")
 HEAVY = (
     "polars",
     "pandas",
@@ -60,7 +63,8 @@ def _python(repository: Path, code: str, **environment: str) -> str:
 def test_the_dags_folder_gives_every_dag_of_every_use_case(repository: Path, airflow_database: None) -> None:
     bag = DagBag(dag_folder=str(repository / "dags"))
     assert bag.import_errors == {}
-    wanted = {f"{name}__{part}" for name in ("league_demo", "nfl_games") for part in PARTS}
+    wanted = {f"{name}__{part}" for name in MODELLED for part in PARTS}
+    wanted |= {f"{name}__{part}" for name in WITHOUT_MODEL for part in DATA_PARTS}
     assert set(bag.dags) == wanted | {"pennant__maintain"}
 
 
@@ -98,9 +102,23 @@ def test_a_replayed_use_case_has_no_schedule_beyond_its_span() -> None:
     assert all(dag.end_date is not None for name, dag in dags.items() if name != "pennant__maintain")
 
 
+def test_only_an_installation_with_live_sources_watches_their_lag(repository: Path, tmp_path: Path) -> None:
+    assert "pennant__lag" not in build_all()
+    shutil.copytree(repository / "include" / "use_cases" / "nfl_games", tmp_path / "nfl_games")
+    file = tmp_path / "nfl_games" / "use_case.yaml"
+    file.write_text(file.read_text().replace("    ahead_days:", "    max_lag_minutes: 5\n    ahead_days:", 1))
+    watching = build_all(Settings(use_cases=tmp_path))["pennant__lag"]
+    assert "nfl_games.games" in (watching.doc_md or "")
+
+
+def test_nothing_is_fitted_on_a_snapshot_before_it_was_searched_for_leaks() -> None:
+    training = build_all()["nfl_games__train"]
+    assert "examine" in training.get_task("fit").upstream_task_ids
+
+
 def test_the_first_task_resolves_the_moment_and_nothing_else_does() -> None:
     for name, dag in build_all().items():
-        if name.endswith(("__ingest", "__train", "__score", "__watch", "__backtest")):
+        if name.endswith(("__ingest", "__features", "__train", "__score", "__watch", "__backtest")):
             assert [task.task_id for task in dag.roots] == ["resolve"], name
 
 
