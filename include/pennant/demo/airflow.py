@@ -155,10 +155,20 @@ class AirflowClient:
                 "running",
                 f"{self.url}/dags/{dag_id}/backfills",
             )
-        runs = [each for each in self.runs(dag_id) if each.run_id.startswith("backfill")]
+        runs = [each for each in self._all_runs(dag_id) if each.run_id.startswith("backfill")]
         for failed in (each for each in runs if each.state == "failed"):
             raise self._failure(failed)
         return len(runs)
+
+    def _all_runs(self, dag_id: str) -> list[Run]:
+        """Every run of a Dag, page by page: a long backfill has more than one answer holds."""
+        found: list[Run] = []
+        while True:
+            query = {"order_by": "run_after", "limit": 100, "offset": len(found)}
+            page = self._get(f"/api/v2/dags/{dag_id}/dagRuns", query)
+            found += [_run(each) for each in page["dag_runs"]]
+            if not page["dag_runs"] or len(found) >= page["total_entries"]:
+                return found
 
     def result(self, run: Run, task_id: str) -> Any:
         """What a task returned, or None if it was skipped."""
