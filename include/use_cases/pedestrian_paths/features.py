@@ -1,11 +1,11 @@
 """Features of a walker at one position: how it came there, and how the others stand and move about it.
 
-Everything is relative to the walker, but for `x` and `y`, from where a forecast's steps are counted.
+Everything is relative to the walker, but for its position, from which a forecast starts.
 """
 
 import polars as pl
 
-from pennant.features.paths import constant_velocity, with_motion, with_neighbours
+from pennant.features.paths import with_motion, with_neighbours
 from pennant.features.view import View
 
 OBSERVED_STEPS = 8
@@ -20,7 +20,7 @@ MOTION = ("velocity_x", "velocity_y", "speed", "mean_speed", "acceleration", "he
 SHAPE = ("turn", "curvature", "straightness")
 SEEN = ("ahead", "left", "closing_ahead", "closing_left", "approach_seconds", "approach_metres")
 NAMES = (
-    *("x", "y"),
+    *("position_x", "position_y"),
     *MOTION,
     *SHAPE,
     *(f"back_{axis}_{step}" for step in range(1, OBSERVED_STEPS) for axis in ("x", "y")),
@@ -37,11 +37,8 @@ def features(view: View) -> pl.DataFrame:
 
 
 def baselines(view: View) -> pl.DataFrame:
-    """Where the walker would be if it neither turned nor changed pace."""
-    ahead = constant_velocity(FUTURE_STEPS, STEP_SECONDS, "constant_velocity")
-    rows = _timeline(_moving(view).with_columns(ahead))
-    names = [name for name in rows.columns if name.startswith("constant_velocity_")]
-    return view.asof("entity", rows, *names).with_columns(view.requests["entity"])
+    """No declared baseline needs a column: that of constant velocity follows from position and velocity."""
+    return view.requests.select("entity")
 
 
 def _moving(view: View) -> pl.DataFrame:
@@ -50,11 +47,14 @@ def _moving(view: View) -> pl.DataFrame:
     A position that became known later than its own moment (a late batch) is left out: nobody could have
     seen it there, neither its walker nor a neighbour.
     """
-    positions = view.events("positions", "seen", "position").filter(pl.col("known_at") <= pl.col("event_time"))
-    positions = positions.rename({"recording": "place"})
-    return with_motion(positions, OBSERVED_STEPS - 1, STEP_SECONDS)
+    positions = view.events("positions", "seen", "position")
+    in_time = positions.filter(pl.col("known_at") <= pl.col("event_time"))
+    return with_motion(
+        in_time.rename({"recording": "place", "step": "tick"}), OBSERVED_STEPS - 1, STEP_SECONDS
+    )
 
 
 def _timeline(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows as a timeline whose entity is the position itself."""
-    return rows.rename({"sample": "entity"}).sort("known_at", maintain_order=True)
+    rows = rows.rename({"sample": "entity", "x": "position_x", "y": "position_y"})
+    return rows.sort("known_at", maintain_order=True)
