@@ -11,9 +11,6 @@ from pennant.features.lines import LineRules, line_rating_difference, line_ratin
 from pennant.features.market import moneyline_probability, spread_probability
 from pennant.features.view import View
 
-MOVES = {"OAK": "LV", "SD": "LAC", "STL": "LA"}
-"""Franchises that moved: a team keeps its past under its present code."""
-
 # FiveThirtyEight's constants (github.com/fivethirtyeight/nfl-elo-game); it started new clubs at 1300.
 ELO = EloRules(k=20.0, home_advantage=65.0, newcomer=1300.0, season_reversion=1.0 / 3.0, margin=True)
 LINES = LineRules(
@@ -25,9 +22,10 @@ LINES = LineRules(
     home_field_gain=0.002,
 )
 FORM_HALF_LIFE_GAMES = 5.0
+TABLES_ZONE = "America/New_York"
+"""Both tables date a game by the day in the east of the United States, wherever it is played."""
 
-HOME = pl.col("home_team").replace(MOVES)
-AWAY = pl.col("away_team").replace(MOVES)
+HOME, AWAY = pl.col("home_team"), pl.col("away_team")
 NEUTRAL = pl.col("location") == "Neutral"
 
 
@@ -52,7 +50,7 @@ def features(view: View) -> pl.DataFrame:
 
 
 def baselines(view: View) -> pl.DataFrame:
-    """What Elo alone would say, and what the market said at kick-off.
+    """What Elo alone would say, ours and FiveThirtyEight's, and what the market said at kick-off.
 
     The market's chance is the closing moneylines with the bookmaker's margin taken out in proportion; where
     a moneyline is missing, the closing spread's; where both are, null.
@@ -65,7 +63,11 @@ def baselines(view: View) -> pl.DataFrame:
             spread_probability(pl.col("spread_line")),
         ).alias("market_probability")
     )
-    return market.with_columns(view.requests["entity"], elo_probability(lead).alias("elo_probability"))
+    return market.with_columns(
+        view.requests["entity"],
+        elo_probability(lead).alias("elo_probability"),
+        _elo_538(view).alias("elo_538"),
+    )
 
 
 def _elo_difference(view: View, games: pl.DataFrame) -> pl.Series:
@@ -74,8 +76,28 @@ def _elo_difference(view: View, games: pl.DataFrame) -> pl.Series:
 
 def _games(view: View, *groups: str) -> pl.DataFrame:
     return view.events("games", *groups).with_columns(
-        HOME.alias("home_team"),
-        AWAY.alias("away_team"),
         NEUTRAL.alias("neutral"),
         (pl.col("home_score") - pl.col("away_score")).alias("margin"),
     )
+
+
+def _elo_538(view: View) -> pl.Series:
+    """FiveThirtyEight's chance of the home team; null for a game that its table does not have.
+
+    Found by day and teams: on neutral fields the two tables do not always name the same home team.
+    """
+    forecasts = view.events("elo538", "forecast")
+    home = _meeting(pl.col("date"), pl.col("team1"), pl.col("team2"))
+    away = _meeting(pl.col("date"), pl.col("team2"), pl.col("team1"))
+    both = pl.concat(
+        [
+            forecasts.select(home.alias("entity"), "known_at", pl.col("elo_prob1").alias("value")),
+            forecasts.select(away.alias("entity"), "known_at", (1.0 - pl.col("elo_prob1")).alias("value")),
+        ]
+    )
+    day = pl.col("event_time").dt.convert_time_zone(TABLES_ZONE).dt.strftime("%Y-%m-%d")
+    return view.asof(_meeting(day, HOME, AWAY), both)["value"]
+
+
+def _meeting(day: pl.Expr, home: pl.Expr, away: pl.Expr) -> pl.Expr:
+    return pl.concat_str([day, home, away], separator=" ")
