@@ -12,6 +12,8 @@ import polars as pl
 
 NEAR = 1e-9
 """Speed (m/s) and distance (m) under which a direction is not defined."""
+LEAST_LEG_METRES = 0.05
+"""A step shorter than this has no turn: the recordings are marked by hand, a few centimetres off."""
 AT = ("place", "tick")
 
 
@@ -29,7 +31,8 @@ def with_motion(positions: pl.DataFrame, steps: int, step_seconds: float) -> pl.
         `mean_speed`: of the length of the path over the last `steps` steps (m/s);
         `acceleration`: change of speed from the last step but one to the last (m/s2);
         `heading_cos`, `heading_sin`: direction of the last step; null where it stands still;
-        `turn`: change of direction from the step before (radians, left is positive, -pi to pi);
+        `turn`: change of direction from the step before (radians, left is positive, -pi to pi); null where
+        one of the two is shorter than `LEAST_LEG_METRES`;
         `curvature`: turn per metre of the last step (1/m);
         `straightness`: distance from the first of the `steps` + 1 points by length of the path (0 to 1);
         `back_x_<k>`, `back_y_<k>` for k in 1..steps: where it was k steps ago, less where it is (m).
@@ -46,7 +49,7 @@ def with_motion(positions: pl.DataFrame, steps: int, step_seconds: float) -> pl.
     lengths = [_length(*leg) for leg in legs]
     path = pl.sum_horizontal(lengths, ignore_nulls=False)
     speed, speed_before = lengths[0] / step_seconds, lengths[1] / step_seconds
-    turn = _turn(legs[1], legs[0])
+    direct, turn = _length(_at("x", steps), _at("y", steps)), _turn(legs[1], legs[0])
     moving = lengths[0] > NEAR * step_seconds
     return rows.with_columns(
         (legs[0][0] / step_seconds).alias("velocity_x"),
@@ -57,8 +60,8 @@ def with_motion(positions: pl.DataFrame, steps: int, step_seconds: float) -> pl.
         pl.when(moving).then(legs[0][0] / lengths[0]).alias("heading_cos"),
         pl.when(moving).then(legs[0][1] / lengths[0]).alias("heading_sin"),
         turn.alias("turn"),
-        pl.when(moving).then(turn / lengths[0]).alias("curvature"),
-        pl.when(path > NEAR).then(_length(_at("x", steps), _at("y", steps)) / path).alias("straightness"),
+        (turn / lengths[0]).alias("curvature"),
+        pl.when(path > NEAR).then((direct / path).clip(0.0, 1.0)).alias("straightness"),
     )
 
 
@@ -135,10 +138,10 @@ def _length(x: pl.Expr, y: pl.Expr) -> pl.Expr:
 
 
 def _turn(before: tuple[pl.Expr, pl.Expr], after: tuple[pl.Expr, pl.Expr]) -> pl.Expr:
-    """Angle between two legs; null where one of them has no direction."""
+    """Angle between two legs; null where one of them is too short to have a direction."""
     cross = before[0] * after[1] - before[1] * after[0]
     dot = before[0] * after[0] + before[1] * after[1]
-    moving = (_length(*before) > NEAR) & (_length(*after) > NEAR)
+    moving = (_length(*before) >= LEAST_LEG_METRES) & (_length(*after) >= LEAST_LEG_METRES)
     return pl.when(moving).then(pl.arctan2(cross, dot))
 
 

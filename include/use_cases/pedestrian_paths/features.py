@@ -9,12 +9,11 @@ from pennant.features.paths import with_motion, with_neighbours
 from pennant.features.view import View
 
 OBSERVED_STEPS = 8
-FUTURE_STEPS = 12
 STEP_SECONDS = 0.4
 NEAREST = 3
 DISTANCES_METRES = (1.0, 2.0, 5.0, 10.0)
-HORIZON_SECONDS = FUTURE_STEPS * STEP_SECONDS
-"""A meeting later than the forecast reaches is none."""
+HORIZON_SECONDS = 4.8
+"""12 steps of the future: a meeting later than that is none."""
 
 MOTION = ("velocity_x", "velocity_y", "speed", "mean_speed", "acceleration", "heading_cos", "heading_sin")
 SHAPE = ("turn", "curvature", "straightness")

@@ -1,0 +1,63 @@
+"""The tables of nflverse: every NFL game with its closing lines, and players' weeks.
+
+github.com/nflverse/nfldata (games, Lee Sharpe) and github.com/nflverse/nflverse-data (player_stats). Both are
+whole tables that are written anew: past, present and, for games, the coming season.
+"""
+
+from typing import Literal
+
+import polars as pl
+
+from pennant.data.connectors.base import Answer, Ask
+from pennant.data.parsing import csv_table, parquet_table
+from pennant.declaration.model import Source
+from pennant.reference import Window
+
+TABLES = ("games", "player_weeks")
+OPTIONS = ("table", "also")
+
+
+class Nflverse:
+    """Option `table`: `games` or `player_weeks`, CSV or Parquet. Option `also`: more files below the mirror.
+
+    A public address has past and coming games in one file; a mirror may keep the coming season apart.
+    """
+
+    kind = "nflverse"
+    history: Literal["full", "today"] = "full"
+    connection: str | None = None
+
+    def problems(self, source: Source) -> list[str]:
+        """What is wrong with the source's options and addresses, in words; empty if nothing is."""
+        found = [
+            f"nflverse knows no option {name!r}; allowed: {', '.join(OPTIONS)}"
+            for name in source.options
+            if name not in OPTIONS
+        ]
+        if source.options.get("table") not in TABLES:
+            given = source.options.get("table", "nothing")
+            found.append(f"option table: found {given!r}; allowed: {', '.join(TABLES)}")
+        also = source.options.get("also", [])
+        if not isinstance(also, list):
+            found.append(f"option also: found {also!r}; allowed: a list of files below the mirror")
+        if source.url is None and source.path is None:
+            found.append("nflverse needs an address: url, path, or both")
+        return found
+
+    def asks(self, source: Source, window: Window) -> list[Ask]:  # noqa: ARG002  # the whole table every time
+        """The table, and the mirror's further parts of it."""
+        table = str(source.options["table"])
+        also = source.options.get("also", [])
+        further = also if isinstance(also, list) else []
+        return [
+            Ask(part=table, url=source.url, path=source.path),
+            *(Ask(part=path.rsplit("/", 1)[-1], path=path, optional=True) for path in further),
+        ]
+
+    def read(self, source: Source, answer: Answer) -> pl.DataFrame:  # noqa: ARG002  # one layout
+        """The rows of one file as text.
+
+        Raises:
+            SourceMalformed: the body is neither Parquet nor CSV.
+        """
+        return parquet_table(answer) if answer.content[:4] == b"PAR1" else csv_table(answer)
