@@ -1,0 +1,83 @@
+"""The real way of a use case that ships: fetch, validate, versions, snapshot; on the public data sets."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine
+
+from pennant.data.asking.access import from_environment
+from pennant.data.ingest import BatchResult, fetch, validate
+from pennant.data.lake import Lake
+from pennant.data.validated import versions
+from pennant.declaration.loader import load
+from pennant.declaration.model import DataUseCase
+from pennant.reference import Window
+from pennant.settings import REPOSITORY, Settings
+from pennant.warehouse.engine import connect
+
+USE_CASES = REPOSITORY / "include" / "use_cases"
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A use case whose windows have all been fetched and validated.
+
+    `results` holds what validation said, by source and then in the order of the windows.
+    """
+
+    use_case: DataUseCase
+    lake: Lake
+    settings: Settings
+    warehouse: Engine
+    windows: list[Window]
+    results: dict[str, list[BatchResult]]
+
+    def versions(self, source: str, group: str) -> pl.DataFrame:
+        return versions(self.use_case, source, group, self.lake, self.windows[-1].as_of)
+
+
+def year_windows(*years: int, month: int = 1) -> list[Window]:
+    """Windows from one year to the next one named, each on the first of the month."""
+    edges = [datetime(year, month, 1, tzinfo=UTC) for year in years]
+    return [Window(start, end) for start, end in zip(edges, edges[1:], strict=False)]
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """The folder of public data sets."""
+    given = os.environ.get("PENNANT_DATA_MIRROR", "")
+    if not given or not Path(given).is_dir():
+        pytest.skip("needs the public data sets: set PENNANT_DATA_MIRROR to their folder")
+    return Path(given)
+
+
+@pytest.fixture(scope="session")
+def use_case_warehouse(new_warehouse: Callable[[], str]) -> Iterator[Engine]:
+    engine = connect(new_warehouse())
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def ingest(
+    mirror: Path, use_case_warehouse: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, Sequence[Window]], Ingested]:
+    """Fetches and validates the windows of a use case that ships, into a lake of its own."""
+
+    def go(name: str, windows: Sequence[Window]) -> Ingested:
+        use_case = load(USE_CASES / name)
+        settings = Settings(home=tmp_path_factory.mktemp(name), data_mirror=str(mirror))
+        lake = Lake(settings.lake)
+        results: dict[str, list[BatchResult]] = {source: [] for source in use_case.sources}
+        for window in windows:
+            for source, found in results.items():
+                landed = fetch(use_case, source, window, lake, use_case_warehouse, settings, from_environment)
+                found.append(validate(use_case, landed, lake, use_case_warehouse, settings))
+        return Ingested(use_case, lake, settings, use_case_warehouse, list(windows), results)
+
+    return go
