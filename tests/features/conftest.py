@@ -39,11 +39,6 @@ def league_demo() -> UseCase:
     return load(USE_CASES / "league_demo")
 
 
-@pytest.fixture(scope="session")
-def nfl_games() -> UseCase:
-    return load(USE_CASES / "nfl_games")
-
-
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path)

@@ -1,8 +1,6 @@
 """The feature functions that ship: what they declare, that they do not look ahead, how good they are."""
 
-import os
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +18,6 @@ from pennant.simulation.league import RULE_CHANGE, SEED, simulate
 
 USE_CASES = REPOSITORY / "include" / "use_cases"
 FIRST, LAST = datetime(1999, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
-NFL_FILE = Path(os.environ.get("PENNANT_DATA_MIRROR", "")) / "game_outcome/nfl/games_1999_2024.csv"
 
 
 def build(use_case, tables, first=FIRST, as_of=LAST) -> pl.DataFrame:
@@ -105,112 +102,6 @@ def test_the_leagues_features_stay_in_their_declared_ranges_and_do_not_look_ahea
     requests = requests_of(league_demo, tables, FIRST, LAST, LAST)
     module = features_module(USE_CASES / "league_demo")
     assert leaks_of(league_demo, module, tables, requests, moments=5) == []
-
-
-def nfl_game(number: int, **given: object) -> dict[str, object]:
-    return {
-        "game_id": f"2016_{number:02}",
-        "event_time": datetime(2016, 9, 1, 17, tzinfo=UTC) + timedelta(days=7 * number),
-        "season": 2016,
-        "game_type": "REG",
-        "week": number,
-        "home_team": "OAK",
-        "away_team": "DEN",
-        "location": "Home",
-        "home_rest": 7,
-        "away_rest": 14,
-        "div_game": True,
-        "spread_line": 3.0,
-        "total_line": 44.0,
-        "home_moneyline": -150.0,
-        "away_moneyline": 130.0,
-        "home_score": 24,
-        "away_score": 17,
-    } | given
-
-
-def nfl_rows(use_case, make_tables, games: list[dict[str, object]]) -> pl.DataFrame:
-    wide = pl.DataFrame(games, infer_schema_length=None)
-    return build(use_case, make_tables(use_case, wide.cast({"event_time": pl.Datetime("us", "UTC")})))
-
-
-def test_a_franchise_keeps_its_past_when_it_moves(nfl_games, make_tables):
-    moved = nfl_game(60, season=2017, home_team="LV", home_score=10)
-    stayed = nfl_game(60, season=2017, home_score=10)
-    one, other = (
-        nfl_rows(nfl_games, make_tables, [nfl_game(1), nfl_game(2), game]) for game in (moved, stayed)
-    )
-    assert one.equals(other)
-    assert one["margin_form_difference"][2] == pytest.approx(14.0)
-
-
-def test_the_line_of_the_game_itself_is_in_no_feature_and_in_the_markets_baseline(nfl_games, make_tables):
-    games = [nfl_game(1), nfl_game(2)]
-    told = nfl_game(2, spread_line=-9.0, home_moneyline=400.0, away_moneyline=-500.0)
-    one, other = (nfl_rows(nfl_games, make_tables, [games[0], last]) for last in (games[1], told))
-    assert one.select(*nfl_games.features).equals(other.select(*nfl_games.features))
-    market = [each["baseline__market_probability"][1] for each in (one, other)]
-    assert market == pytest.approx([0.6 / (0.6 + 100 / 230), 0.2 / (0.2 + 5 / 6)])
-
-
-def test_the_market_falls_back_on_the_spread_and_then_on_nothing(nfl_games, make_tables):
-    unpriced = nfl_game(1, home_moneyline=None, spread_line=0.0)
-    unlined = nfl_game(2, home_moneyline=None, away_moneyline=None, spread_line=None)
-    rows = nfl_rows(nfl_games, make_tables, [unpriced, unlined, nfl_game(3)])
-    assert rows["baseline__market_probability"].to_list()[:2] == [0.5, None]
-
-
-def test_nobody_has_the_home_advantage_on_a_neutral_field(nfl_games, make_tables):
-    rows = nfl_rows(nfl_games, make_tables, [nfl_game(1), nfl_game(1, game_id="x", location="Neutral")])
-    by_field = rows.sort("neutral_field")
-    assert by_field["elo_difference"].to_list() == [65.0, 0.0]
-    assert by_field["line_rating_difference"].to_list() == [2.5, 0.0]
-
-
-def test_the_first_game_of_a_league_has_starting_ratings_and_no_form(nfl_games, make_tables):
-    row = nfl_rows(nfl_games, make_tables, [nfl_game(1)]).row(0, named=True)
-    assert row["elo_difference"] == 65.0
-    assert row["margin_form_difference"] is None
-    assert row["rest_difference"] == -7.0
-    assert row["baseline__elo_probability"] == pytest.approx(1 / (1 + 10 ** (-65 / 400)))
-
-
-@pytest.fixture(scope="module")
-def real_games() -> pl.DataFrame:
-    if not NFL_FILE.is_file():
-        pytest.skip("needs the NFL results: PENNANT_DATA_MIRROR=<folder or copy of the public data sets>")
-    read = pl.read_csv(NFL_FILE, infer_schema_length=None)
-    text = pl.col("gameday") + " " + pl.col("gametime").fill_null("13:00")
-    local = text.str.to_datetime("%Y-%m-%d %H:%M", time_unit="us").dt.replace_time_zone("America/New_York")
-    return read.with_columns(
-        local.dt.convert_time_zone("UTC").alias("event_time"), pl.col("div_game").cast(pl.Boolean)
-    )
-
-
-def test_real_nfl_features_do_not_look_ahead(nfl_games, make_tables, real_games):
-    tables = make_tables(nfl_games, real_games)
-    requests = requests_of(nfl_games, tables, FIRST, LAST, LAST)
-    assert requests.height == 6991
-    module = features_module(USE_CASES / "nfl_games")
-    assert leaks_of(nfl_games, module, tables, requests, moments=5) == []
-
-
-def test_real_nfl_features_beat_elo_walking_forward_and_not_the_market(nfl_games, make_tables, real_games):
-    rows = build(nfl_games, make_tables(nfl_games, real_games))
-    season = (pl.col("event_time").dt.offset_by("-4mo")).dt.year()
-    rows = rows.with_columns(season.alias("season"))
-    parts = []
-    for year in range(2018, 2025):
-        test = rows.filter(pl.col("season") == year)
-        train = rows.filter(pl.col("season") < year, pl.col("season") >= 2006)
-        parts.append(test.with_columns(model=fitted(nfl_games, train, test)))
-    told = pl.concat(parts)
-    label = told["label"].to_numpy()
-    names = ("model", "baseline__elo_probability", "baseline__market_probability")
-    model, elo, market = (log_loss(label, told[name].to_numpy()) for name in names)
-    assert told.height == 1935
-    assert market < model < elo - 0.008
-    assert model < 0.632
 
 
 BROKEN = {

@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
 import pytest
 from sqlalchemy import Engine
 
-from pennant.data.asking.access import from_environment
 from pennant.data.ingest import BatchResult, fetch, validate
 from pennant.data.lake import Lake
 from pennant.data.validated import versions
@@ -44,7 +44,7 @@ class Ingested:
 def year_windows(*years: int, month: int = 1) -> list[Window]:
     """Windows from one year to the next one named, each on the first of the month."""
     edges = [datetime(year, month, 1, tzinfo=UTC) for year in years]
-    return [Window(start, end) for start, end in zip(edges, edges[1:], strict=False)]
+    return [Window(start, end) for start, end in pairwise(edges)]
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +68,7 @@ def ingest(
     mirror: Path, use_case_warehouse: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, Sequence[Window]], Ingested]:
     """Fetches and validates the windows of a use case that ships, into a lake of its own."""
+    from pennant.data.asking.access import from_environment
 
     def go(name: str, windows: Sequence[Window]) -> Ingested:
         use_case = load(USE_CASES / name)

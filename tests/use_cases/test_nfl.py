@@ -1,0 +1,156 @@
+"""The real tables of NFL games, 1999 to the coming season, from their files to a snapshot."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from pennant.data.connectors.base import Answer
+from pennant.data.connectors.nflverse import Nflverse
+from pennant.features.leaks import leaks
+from pennant.features.snapshot import snapshot_frame
+
+from .conftest import USE_CASES, Ingested, year_windows
+
+# From March to March: the seasons that tell something alone, and the coming one.
+EDGES = (1999, 2006, 2007, 2008, 2009, 2021, 2022, 2023, 2025, 2026)
+END = datetime(2025, 3, 1, tzinfo=UTC)
+MIDSUMMER = datetime(2026, 9, 7, tzinfo=UTC)
+PAST = 6991
+
+
+@pytest.fixture(scope="module")
+def nfl(ingest) -> Ingested:
+    from pennant.reference import Window
+
+    windows = year_windows(*EDGES, month=3)
+    return ingest("nfl_games", [*windows, Window(windows[-1].as_of, MIDSUMMER)])
+
+
+@pytest.fixture(scope="module")
+def groups(nfl: Ingested) -> dict[str, pl.DataFrame]:
+    past = pl.col("event_time") < END
+    return {group: nfl.versions("games", group).filter(past) for group in ("schedule", "lines", "result")}
+
+
+@pytest.fixture(scope="module")
+def snapshot(nfl: Ingested) -> pl.DataFrame:
+    longer = nfl.use_case.split.model_copy(update={"history_days": 9500})
+    use_case = nfl.use_case.model_copy(update={"split": longer})
+    return snapshot_frame(use_case, nfl.lake, nfl.settings, END)
+
+
+def test_every_game_is_there_once_and_none_is_set_aside(nfl: Ingested, groups) -> None:
+    assert {group: rows.height for group, rows in groups.items()} == dict.fromkeys(groups, PAST)
+    assert sum(result.quarantined for found in nfl.results.values() for result in found) == 0
+    ties = groups["result"].filter(pl.col("home_score") == pl.col("away_score"))
+    assert ties.height == 14
+
+
+def test_seasons_have_the_games_that_were_played(groups) -> None:
+    games = dict(groups["schedule"].group_by("season").len().rows())
+    assert games[2022] == 284  # one game was cancelled
+    assert (games[1999], games[2002], games[2020], games[2021]) == (259, 267, 269, 285)
+    assert groups["schedule"].filter(pl.col("location") == "Neutral").height == 86
+
+
+def test_missing_prices_are_told_and_kept_missing(nfl: Ingested, groups) -> None:
+    rule = "lines: ExpectColumnValuesToNotBeNull: home_moneyline"
+    told = dict(zip(EDGES, nfl.results["games"], strict=False))
+    warned = {year: result.warnings[rule] for year, result in told.items() if rule in result.warnings}
+    # None before 2006; single games lack them in other seasons, which the rule allows.
+    assert warned == {1999: 3 * 259 + 4 * 267, 2006: 47, 2008: 73}
+    assert groups["lines"]["spread_line"].null_count() == 0
+
+
+def test_the_coming_seasons_first_week_is_listed_and_has_neither_line_nor_result(nfl: Ingested) -> None:
+    coming = nfl.versions("games", "schedule").filter(pl.col("season") == 2026)
+    assert coming["week"].unique().to_list() == [1]
+    assert coming.height == 16
+    after = pl.col("event_time") > END
+    assert nfl.versions("games", "lines").filter(after).is_empty()
+    assert nfl.versions("games", "result").filter(after).is_empty()
+
+
+def test_a_franchise_has_one_name_for_good_and_the_lake_keeps_what_was_written(nfl: Ingested, groups) -> None:
+    codes = set(groups["schedule"]["home_team"]) | set(groups["schedule"]["away_team"])
+    assert codes == set(nfl.use_case.identities["nfl_teams"])
+    raw = {path for path in nfl.lake.list("validated/nfl_games/games") if path.endswith("schedule.parquet")}
+    import io
+
+    written = pl.concat(pl.read_parquet(io.BytesIO(nfl.lake.get(nfl.lake.uri(path)))) for path in sorted(raw))
+    seasons = dict(written.group_by("home_team").agg(pl.col("season").max()).rows())
+    assert (seasons["OAK"], seasons["SD"], seasons["STL"]) == (2019, 2016, 2015)
+
+
+def test_kick_off_is_eastern_time_wherever_the_game_is(groups) -> None:
+    happens = dict(groups["result"].select("game_id", "event_time").rows())
+    assert happens["1999_01_MIN_ATL"] == datetime(1999, 9, 12, 17, tzinfo=UTC)  # no time: 13:00, summer
+    assert happens["2010_06_NYJ_DEN"] == datetime(2010, 10, 17, 20, 5, tzinfo=UTC)  # played in Denver
+    assert happens["2024_22_KC_PHI"] == datetime(2025, 2, 9, 23, 30, tzinfo=UTC)  # winter
+
+
+def test_each_group_is_known_at_its_own_moment(groups) -> None:
+    after = {"schedule": timedelta(days=-10), "lines": timedelta(0), "result": timedelta(hours=4)}
+    for group, rows in groups.items():
+        assert rows.filter(pl.col("known_at") - pl.col("event_time") != after[group]).is_empty()
+
+
+def test_fivethirtyeight_has_a_forecast_for_every_game_to_the_season_of_2020(snapshot: pl.DataFrame) -> None:
+    until = datetime(2021, 3, 1, tzinfo=UTC)
+    early, late = (
+        snapshot.filter(each) for each in (pl.col("event_time") < until, pl.col("event_time") > until)
+    )
+    assert early.height == 5852 - 13  # ties are void
+    assert early["baseline__elo_538"].null_count() == 0
+    assert late["baseline__elo_538"].null_count() == late.height > 1000
+    # Two Elo ratings by the same rules: ours reads its home advantage and its start otherwise.
+    assert early.select(pl.corr("baseline__elo_538", "baseline__elo_probability")).item() > 0.95
+
+
+def test_no_feature_of_a_game_looks_ahead(nfl: Ingested) -> None:
+    assert leaks(nfl.use_case, nfl.lake, nfl.settings, END, moments=2) == []
+
+
+def log_loss(label: np.ndarray, chance: np.ndarray) -> float:
+    return float(-np.mean(np.log(np.where(label == 1.0, chance, 1.0 - chance))))
+
+
+def fitted(names: list[str], train: pl.DataFrame, test: pl.DataFrame) -> np.ndarray:
+    """Chances from a plain logistic regression on the standardised features."""
+    both = [each.select(names).fill_null(0.0).to_numpy() for each in (train, test)]
+    mean, scale = both[0].mean(axis=0), both[0].std(axis=0) + 1e-9
+    model = LogisticRegression().fit((both[0] - mean) / scale, train["label"].to_numpy())
+    return model.predict_proba((both[1] - mean) / scale)[:, 1]
+
+
+def test_the_features_beat_elo_walking_forward_and_not_the_market(nfl: Ingested, snapshot) -> None:
+    rows = snapshot.with_columns(pl.col("event_time").dt.offset_by("-4mo").dt.year().alias("season"))
+    parts = []
+    for year in range(2018, 2025):
+        test = rows.filter(pl.col("season") == year)
+        train = rows.filter(pl.col("season") < year, pl.col("season") >= 2006)
+        parts.append(test.with_columns(model=fitted(list(nfl.use_case.features), train, test)))
+    told = pl.concat(parts)
+    names = ("model", "baseline__elo_probability", "baseline__market_probability")
+    model, elo, market = (log_loss(told["label"].to_numpy(), told[name].to_numpy()) for name in names)
+    assert told.height == 1935
+    assert market < model < elo - 0.008
+    assert model < 0.632
+
+
+def test_player_weeks_are_read_and_their_one_doubled_key_stands_out(mirror: Path) -> None:
+    from pennant.declaration.loader import load
+
+    games = load(USE_CASES / "nfl_games").sources["games"]
+    source = games.model_copy(update={"options": {"table": "player_weeks"}})
+    content = (mirror / "player_props/nfl/player_weeks_2009_2024.parquet").read_bytes()
+    answer = Answer("nfl.weeks", "weeks", "player_weeks", 0, content, "", "nflverse", END)
+    rows = Nflverse().read(source, answer)
+    assert rows.height == 86_161
+    key = ["player_id", "season", "season_type", "week"]
+    doubled = rows.filter(pl.struct(key).is_duplicated())
+    assert doubled["player_display_name"].unique().to_list() == ["Matthew Stafford"]

@@ -1,0 +1,130 @@
+"""What the features and baselines of NFL games make of a few planted games."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from pennant.declaration.loader import load
+from pennant.declaration.model import DataUseCase
+from pennant.features.build import feature_rows, requests_of
+from pennant.features.labels import labels_of
+from pennant.features.module import features_module
+from pennant.features.tables import Tables, in_order
+
+from .conftest import USE_CASES
+
+FIRST, LAST = datetime(1999, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
+Rows = Callable[..., pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def nfl_games() -> DataUseCase:
+    return load(USE_CASES / "nfl_games")
+
+
+def game(number: int, **given: object) -> dict[str, object]:
+    return {
+        "game_id": f"2016_{number:02}",
+        "event_time": datetime(2016, 9, 1, 17, tzinfo=UTC) + timedelta(days=7 * number),
+        "season": 2016,
+        "game_type": "REG",
+        "week": number,
+        "home_team": "LV",
+        "away_team": "DEN",
+        "location": "Home",
+        "home_rest": 7,
+        "away_rest": 14,
+        "div_game": True,
+        "spread_line": 3.0,
+        "total_line": 44.0,
+        "home_moneyline": -150.0,
+        "away_moneyline": 130.0,
+        "home_score": 24,
+        "away_score": 17,
+    } | given
+
+
+def forecast(day: str, team1: str, team2: str, chance: float) -> dict[str, object]:
+    midnight = datetime.fromisoformat(f"{day}T04:00:00+00:00")
+    teams = {"date": day, "team1": team1, "team2": team2, "event_time": midnight}
+    return teams | {"neutral": False, "elo1": 1500.0, "elo2": 1500.0, "elo_prob1": chance}
+
+
+@pytest.fixture(scope="module")
+def rows_of(nfl_games: DataUseCase) -> Rows:
+    """Builds the features of planted games, each group known when its rule says so."""
+
+    def versions(source: str, group: str, told: list[dict[str, object]]) -> pl.DataFrame:
+        declared = nfl_games.sources[source]
+        rule = declared.groups[group].known_at
+        hours = timedelta(hours=rule.hours if rule.rule == "after_event" else -rule.hours)
+        rows = pl.DataFrame(told, infer_schema_length=None).cast({"event_time": pl.Datetime("us", "UTC")})
+        known = (pl.col("event_time") + hours).alias("known_at")
+        columns = [name for name in declared.groups[group].columns if name not in declared.key]
+        rows = rows.select(*declared.key, "event_time", known, known.alias("batch_as_of"), *columns)
+        return in_order(rows, declared.key)
+
+    def build(games: list[dict[str, object]], told: list[dict[str, object]] | None = None) -> pl.DataFrame:
+        given = {"games": games, "elo538": told or [forecast("1999-09-12", "CHI", "GB", 0.5)]}
+        frames = {
+            (source, group): versions(source, group, given[source])
+            for source, declared in nfl_games.sources.items()
+            for group in declared.groups
+        }
+        tables = Tables(frames, {source: declared.key for source, declared in nfl_games.sources.items()})
+        requests = requests_of(nfl_games, tables, FIRST, LAST, LAST)
+        known = labels_of(nfl_games, tables).filter(~pl.col("void")).select("entity", "label")
+        made = feature_rows(nfl_games, features_module(USE_CASES / "nfl_games"), tables, requests)
+        return made.join(known, on="entity", how="left", maintain_order="left")
+
+    return build
+
+
+def test_the_line_of_the_game_itself_is_in_no_feature_and_in_the_markets_baseline(nfl_games, rows_of) -> None:
+    told = game(2, spread_line=-9.0, home_moneyline=400.0, away_moneyline=-500.0)
+    one, other = (rows_of([game(1), last]) for last in (game(2), told))
+    assert one.select(*nfl_games.features).equals(other.select(*nfl_games.features))
+    market = [each["baseline__market_probability"][1] for each in (one, other)]
+    assert market == pytest.approx([0.6 / (0.6 + 100 / 230), 0.2 / (0.2 + 5 / 6)])
+
+
+def test_the_market_falls_back_on_the_spread_and_then_on_nothing(rows_of) -> None:
+    unpriced = game(1, home_moneyline=None, spread_line=0.0)
+    unlined = game(2, home_moneyline=None, away_moneyline=None, spread_line=None)
+    rows = rows_of([unpriced, unlined, game(3)])
+    assert rows["baseline__market_probability"].to_list()[:2] == [0.5, None]
+
+
+def test_nobody_has_the_home_advantage_on_a_neutral_field(rows_of) -> None:
+    by_field = rows_of([game(1), game(1, game_id="x", location="Neutral")]).sort("neutral_field")
+    assert by_field["elo_difference"].to_list() == [65.0, 0.0]
+    assert by_field["line_rating_difference"].to_list() == [2.5, 0.0]
+
+
+def test_the_first_game_of_a_league_has_starting_ratings_and_no_form(rows_of) -> None:
+    row = rows_of([game(1)]).row(0, named=True)
+    assert row["elo_difference"] == 65.0
+    assert row["margin_form_difference"] is None
+    assert row["rest_difference"] == -7.0
+    assert row["baseline__elo_probability"] == pytest.approx(1 / (1 + 10 ** (-65 / 400)))
+
+
+def test_fivethirtyeights_forecast_is_found_by_day_and_teams_whichever_of_them_is_named_first(
+    rows_of,
+) -> None:
+    told = [
+        forecast("2016-09-08", "LV", "DEN", 0.7),
+        forecast("2016-09-15", "DEN", "LV", 0.7),
+        forecast("2016-09-23", "LV", "DEN", 0.7),  # another day
+        forecast("2016-09-29", "LV", "KC", 0.7),  # another opponent
+    ]
+    rows = rows_of([game(each) for each in (1, 2, 3, 4)], told)
+    assert rows["baseline__elo_538"].to_list() == pytest.approx([0.7, 0.3, None, None])
+
+
+def test_a_forecast_is_looked_up_by_the_day_in_new_york_and_not_in_utc(rows_of) -> None:
+    late = datetime(2016, 9, 13, 2, 20, tzinfo=UTC)  # Monday night in the east
+    rows = rows_of([game(1, event_time=late)], [forecast("2016-09-12", "LV", "DEN", 0.6)])
+    assert rows["baseline__elo_538"].to_list() == [0.6]
