@@ -5,7 +5,6 @@ literature (Social-GAN's loader) numbers the frames that are listed and steps ov
 does `step` here, and a pedestrian's steps in a row are what it counts as observed.
 """
 
-from dataclasses import replace
 from typing import Literal
 
 import polars as pl
@@ -29,7 +28,6 @@ RECORDINGS = (*SCENES, "crowds_zara03", "uni_examples")
 STEPS_PER_RECORDING = 216_000
 """A day of steps of 0.4 s: so far apart do recordings begin, in their declared order."""
 OPTIONS = ("recordings",)
-_HEADER = b"frame,pedestrian,x,y\n"
 
 
 class EthUcy:
@@ -85,8 +83,7 @@ class EthUcy:
         Raises:
             SourceMalformed: the body is no table.
         """
-        body = _HEADER + answer.content.replace(b"\t", b",")
-        table = csv_table(replace(answer, content=body)).with_columns(pl.col("line") - 1)
+        table = csv_table(answer, separator="\t", columns=["frame", "pedestrian", "x", "y"])
         begin = _recordings(source).index(answer.part) * STEPS_PER_RECORDING
         numbered = _numbered(table)
         recording = pl.lit(answer.part)
