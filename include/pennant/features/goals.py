@@ -1,10 +1,11 @@
 """Attack and defence of clubs in the order results became known, and what they say of a match.
 
-A side's goals are taken as Poisson with the log-rate `level + attack - defence of the other side`, one level
-for home sides and one for away sides (Maher 1982, "Modelling association football scores", Statistica
-Neerlandica 36, 109-118). After each match every number moves a little along the gradient of the log-likelihood, which is
-`goals - expected goals`; so the levels follow a league in which playing at home comes to mean less, whatever
-the reason. What the ratings do *not* know: line-ups, injuries, and how goals came about.
+A side's goals are taken as Poisson with the log-rate `level + attack - defence of the other side`, one
+level for home sides and one for away sides (Maher 1982, "Modelling association football scores", Statistica
+Neerlandica 36, 109-118). After each match every number moves a little along the gradient of the
+log-likelihood, which is `goals - expected goals`; so the levels follow a league in which playing at home
+comes to mean less, whatever the reason. What the ratings do *not* know: line-ups, injuries, and how goals
+came about.
 
 `outcome_probabilities` sums the two Poisson laws over scores, with the correction of low scores by Dixon and
 Coles 1997, "Modelling association football scores and inefficiencies in the football betting market", Applied

@@ -30,7 +30,8 @@ def shrunk_rate(
     """Timeline of an entity's events per trial, drawn towards what was the league's rate at the time.
 
     The estimate is the mean of the Beta law whose prior has the league's rate and the weight of `prior` trials
-    (empirical Bayes: Efron and Morris 1977, "Stein's paradox in statistics", Scientific American 236, 119-127).
+    (empirical Bayes: Efron and Morris 1977, "Stein's paradox in statistics", Scientific American 236,
+    119-127).
 
     Args:
         rows: entity, known_at and the two counts, in the order of knowing; null counts are passed over.
@@ -62,7 +63,7 @@ def _weighted(name: str, half_life: float | None) -> pl.Expr:
     if half_life is None:
         return pl.col(name).cast(pl.Float64).cum_sum()
     fade = 0.5 ** (1.0 / half_life)
-    weights = (1.0 - pl.lit(fade).pow(pl.int_range(1, pl.len() + 1))) / (1.0 - fade)
+    weights: pl.Expr = (1.0 - pl.lit(fade).pow(pl.int_range(1, pl.len() + 1))) / (1.0 - fade)
     return pl.col(name).cast(pl.Float64).ewm_mean(half_life=half_life) * weights
 
 

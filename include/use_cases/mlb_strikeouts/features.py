@@ -46,7 +46,7 @@ def features(view: View) -> pl.DataFrame:
 
 
 def baselines(view: View) -> pl.DataFrame:
-    """What a pitcher's form alone says, and the mean that the bookmakers' last prices before the start imply."""
+    """What a pitcher's form alone says, and the mean that the last prices before the start imply."""
     games = _games(view)
     starts = games.filter(pl.col("batters_faced") >= STARTER_BATTERS)
     rate = shrunk_rate(games, "strikeouts", "batters_faced", BATTERS_OF_PRIOR, LEAGUE_GAMES)

@@ -109,7 +109,7 @@ def _day(year: int, month: int, day: int) -> datetime:
 
 
 def _in_utf8(content: bytes) -> bytes:
-    """The same text in UTF-8: a file that is not is Latin-1, as a season of 2004/05 is for its no-break spaces."""
+    """The same text in UTF-8; a file that is not is Latin-1, as 2004/05 is for its no-break spaces."""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
