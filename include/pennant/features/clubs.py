@@ -14,7 +14,7 @@ from datetime import timedelta
 import polars as pl
 
 _FEWEST_VOTES = 2
-"""Pitchers that have to be of a club before a game is taken to be one of its games."""
+"""Pitchers that have to be of a club before a finished game is taken to be one of its games."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,11 @@ class ClubKnowledge:
 
 
 def club_knowledge(
-    listed: pl.DataFrame, finished: pl.DataFrame, told: pl.DataFrame, before: timedelta
+    listed: pl.DataFrame,
+    finished: pl.DataFrame,
+    told: pl.DataFrame,
+    before: timedelta,
+    starter_batters: int,
 ) -> ClubKnowledge:
     """Follow pitchers and clubs in the order of knowing.
 
@@ -43,6 +47,7 @@ def club_knowledge(
         finished: known_at, event_time, game, pitcher, strikeouts, batters: who has.
         told: known_at, pitcher, club: where another source says it.
         before: the clubs of a game are settled this long before it, from what is known by then.
+        starter_batters: a pitcher who faced this many batters in his last game is a usual starter.
     """
     at = (pl.col("event_time") - before).alias("at")
     rosters = listed.group_by("game", maintain_order=True).agg(
@@ -56,7 +61,7 @@ def club_knowledge(
     order = ("known_at", "event_time", "pitcher", "strikeouts", "batters")
     steps += [(row[0], 1, row[1:]) for row in results.select(order).iter_rows()]
     steps += [(row[0], 2, row[1:]) for row in rosters.select("at", "game", "pitcher").iter_rows()]
-    state = _Clubs()
+    state = _Clubs(starter_batters)
     for when, kind, what in sorted(steps, key=lambda step: step[:2]):
         (state.tell, state.play, state.ask)[kind](when, *what)
     return state.knowledge(listed.schema["known_at"])
@@ -65,7 +70,9 @@ def club_knowledge(
 class _Clubs:
     """What is known of pitchers' clubs at one moment, and the rows of the timelines so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, starter_batters: int) -> None:
+        self.starter_batters = starter_batters
+        self.starters: set[str] = set()
         self.club: dict[str, str] = {}
         self.possible: dict[str, set[str]] = {}
         self.pitchers: list[tuple[object, ...]] = []
@@ -79,14 +86,21 @@ class _Clubs:
         self.possible.pop(pitcher, None)
 
     def ask(self, when: object, game: str, pitchers: list[str]) -> None:
-        clubs = self.clubs_of(pitchers)
+        """Settle the clubs of a game to come by its usual starters alone.
+
+        How many relievers came in is part of how the game went: nothing may hang on them, not even whether
+        the clubs are known.
+        """
+        clubs = self.clubs_of([pitcher for pitcher in pitchers if pitcher in self.starters], fewest=1)
         if clubs:
             self.games.append((game, when, *clubs))
 
     def play(
         self, when: object, start: object, pitchers: list[str], strikeouts: list[int], batters: list[int]
     ) -> None:
-        clubs = self.clubs_of(pitchers)
+        clubs = self.clubs_of(pitchers, min(_FEWEST_VOTES, len(pitchers) // 4))
+        for pitcher, faced in zip(pitchers, batters, strict=True):
+            (self.starters.add if faced >= self.starter_batters else self.starters.discard)(pitcher)
         if clubs is None:
             return
         for pitcher in pitchers:
@@ -109,10 +123,11 @@ class _Clubs:
         if len(left) == 1:
             self.tell(when, pitcher, next(iter(left)))
 
-    def clubs_of(self, pitchers: list[str]) -> tuple[str, str] | None:
+    def clubs_of(self, pitchers: list[str], fewest: int) -> tuple[str, str] | None:
+        """The two clubs with the most pitchers of known club; None if they do not stand out."""
         votes = Counter(self.club[pitcher] for pitcher in pitchers if pitcher in self.club)
         first = sorted(votes.items(), key=lambda vote: (-vote[1], vote[0]))[:3]
-        if len(first) < 2 or first[1][1] < min(_FEWEST_VOTES, len(pitchers) // 4):
+        if len(first) < 2 or first[1][1] < fewest:
             return None
         if len(first) == 3 and first[2][1] == first[1][1]:
             return None

@@ -29,9 +29,9 @@ def shrunk_rate(
 ) -> pl.DataFrame:
     """Timeline of an entity's events per trial, drawn towards what was the league's rate at the time.
 
-    The estimate is the mean of the Beta law whose prior has the league's rate and the weight of `prior` trials
-    (empirical Bayes: Efron and Morris 1977, "Stein's paradox in statistics", Scientific American 236,
-    119-127).
+    The estimate is the mean of the Beta law whose prior has the league's rate and the weight of `prior`
+    trials (empirical Bayes: Efron and Morris 1977, "Stein's paradox in statistics", Scientific American
+    236, 119-127).
 
     Args:
         rows: entity, known_at and the two counts, in the order of knowing; null counts are passed over.

@@ -123,7 +123,9 @@ def _clubs(view: View) -> ClubKnowledge:
     ]
     listed = view.events("pitcher_games", "schedule").select(*order)
     played = (pl.col("strikeouts"), pl.col("batters_faced").alias("batters"))
-    return club_knowledge(listed, _games(view).select(*order, *played), _told(view), CLUBS_SETTLED)
+    return club_knowledge(
+        listed, _games(view).select(*order, *played), _told(view), CLUBS_SETTLED, STARTER_BATTERS
+    )
 
 
 def _told(view: View) -> pl.DataFrame:
