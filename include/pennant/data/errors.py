@@ -1,6 +1,7 @@
 """What can go wrong between a provider and a validated batch, each error built from data."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from pennant.errors import PennantError
 
@@ -23,14 +24,68 @@ class SourceDown(PennantError):
         )
 
 
+class BreakerOpen(SourceDown):
+    """The provider failed so often that it is left alone for a while.
+
+    Attributes:
+        state: `open`, or `half_open` while one worker tries it.
+        seconds: until somebody may try again.
+        last_error: what went wrong last.
+    """
+
+    def __init__(self, source: str, address: str, state: str, seconds: float, last_error: str | None) -> None:
+        self.state, self.seconds, self.last_error = state, seconds, last_error
+        found = f"a circuit breaker that is {state} for {seconds:.0f} s more; last error: {last_error}"
+        super().__init__(source, address, found=found, attempts=0)
+
+
+class PastUnavailable(PennantError):
+    """A provider that only tells how things stand now was asked for a window that is over.
+
+    Attributes:
+        source: name of the source, `<use case>.<source>`.
+        kind: kind of the provider.
+        as_of: end of the window that was asked for.
+        asked_at: when it was asked.
+        allowed_hours: how long after its end a window can still be asked for.
+    """
+
+    def __init__(
+        self, source: str, kind: str, as_of: datetime, asked_at: datetime, allowed_hours: float
+    ) -> None:
+        self.source, self.kind, self.as_of, self.asked_at = source, kind, as_of, asked_at
+        self.allowed_hours = allowed_hours
+        super().__init__(
+            f"source {source}: {kind} only tells how things stand now, so its past can't be rebuilt: the "
+            f"window ended {as_of:%Y-%m-%d %H:%M} UTC and it was asked {asked_at:%Y-%m-%d %H:%M} UTC, more "
+            f"than {allowed_hours:g} h later. Let the schedule ask in time (schedules.history_until in the "
+            f"past, no backfill), or declare a provider that keeps its history."
+        )
+
+
+class SourceMisdeclared(PennantError):
+    """A source's declaration is not what its connector needs.
+
+    Attributes:
+        source: name of the source, `<use case>.<source>`.
+        problems: what is wrong, each with what is allowed.
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.source, self.problems = source, tuple(problems)
+        super().__init__(
+            f"source {source} cannot be asked: {'; '.join(problems)}. Mend it in the declaration."
+        )
+
+
 class SourceMalformed(PennantError):
     """The provider answered, but not with the declared table.
 
     Attributes:
         source: name of the source, `<use case>.<source>`.
         address: URL or path that was read.
-        problem: one of `empty`, `html`, `truncated`, `too_large`, `not_text`, `missing_column`,
-            `doubled_column`, `retyped_column`, `no_dates`.
+        problem: one of `empty`, `html`, `truncated`, `too_large`, `not_text`, `not_records`,
+            `missing_column`, `doubled_column`, `retyped_column`, `no_dates`.
         column: the column in question, if one is.
         found: what stands there.
         allowed: what may stand there.
