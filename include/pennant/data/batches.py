@@ -15,9 +15,9 @@ from typing import Any
 import polars as pl
 
 from pennant.data.errors import LakeConflict
-from pennant.data.items import UTC_MOMENT, content_of, digest_of
+from pennant.data.items import content_of, digest_of
 from pennant.data.lake import Lake, sha256_of
-from pennant.data.reading import TEXT, declared_columns
+from pennant.data.reading import TEXT, UTC_MOMENT, declared_columns
 from pennant.data.windows import ARRIVALS
 from pennant.declaration.model import Source
 from pennant.reference import Reference, Window
@@ -116,7 +116,9 @@ def land(
     """Store a batch: data first, manifest last. Whoever was first has decided what it holds."""
     path = f"{name.path('raw')}.parquet"
     body = io.BytesIO()
-    items.drop("digest").write_parquet(body, metadata={_REQUEST: json.dumps(dict(request), sort_keys=True)})
+    items.drop("digest").write_parquet(
+        body, metadata={_REQUEST: json.dumps(dict(request), sort_keys=True, default=str)}
+    )
     try:
         data = lake.put(path, body.getvalue())
     except LakeConflict as conflict:
@@ -154,6 +156,7 @@ def stored_items(
 def _no_items(source: Source) -> pl.DataFrame:
     schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "group": pl.String,
+        "provider": pl.String,
         "event_time": UTC_MOMENT,
         "faults": pl.List(pl.String),
         "batch_as_of": UTC_MOMENT,

@@ -6,15 +6,17 @@ import polars as pl
 from sqlalchemy import Engine, select
 
 from pennant.data import records
+from pennant.data.asking.access import Accesses
+from pennant.data.asking.engine import Asking, remember, retrieve
 from pennant.data.batches import BatchName, land, landed, landed_windows, stored_items
+from pennant.data.connectors.base import Answer
 from pennant.data.errors import SourceDown, SourceMalformed
 from pennant.data.items import items_of
 from pennant.data.lake import Lake, sha256_of
-from pennant.data.reading import read_table
-from pennant.data.sources import remember, retrieve
+from pennant.data.reading import read_parts
 from pennant.data.validation import BatchResult, validate
 from pennant.data.windows import take
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase
 from pennant.reference import Reference, Window
 from pennant.settings import Settings
 from pennant.warehouse.tables import data_batches
@@ -23,7 +25,13 @@ __all__ = ["BatchResult", "fetch", "pending", "validate"]
 
 
 def fetch(
-    use_case: UseCase, source_name: str, window: Window, lake: Lake, warehouse: Engine, settings: Settings
+    use_case: DataUseCase,
+    source_name: str,
+    window: Window,
+    lake: Lake,
+    warehouse: Engine,
+    settings: Settings,
+    access: Accesses,
 ) -> Reference:
     """Land the raw batch of one source and window; gives the reference of its manifest.
 
@@ -41,7 +49,7 @@ def fetch(
     batch = landed(name, lake)
     if batch is None:
         try:
-            items, request = _taken(use_case, source_name, window, lake, settings)
+            items, request = _taken(use_case, source_name, window, Asking(lake, warehouse, settings, access))
         except (SourceDown, SourceMalformed) as error:
             records.source_failed(warehouse, use_case.name, source_name, str(error))
             raise
@@ -52,7 +60,7 @@ def fetch(
     return reference
 
 
-def pending(use_case: UseCase, lake: Lake, warehouse: Engine, as_of: datetime) -> list[Reference]:
+def pending(use_case: DataUseCase, lake: Lake, warehouse: Engine, as_of: datetime) -> list[Reference]:
     """Manifests of the batches that wait for validation, oldest first, none newer than `as_of`."""
     wanted = (
         select(data_batches.c.source, data_batches.c.batch_id, data_batches.c.sha256)
@@ -71,23 +79,34 @@ def pending(use_case: UseCase, lake: Lake, warehouse: Engine, as_of: datetime) -
 
 
 def _taken(
-    use_case: UseCase, source_name: str, window: Window, lake: Lake, settings: Settings
+    use_case: DataUseCase, source_name: str, window: Window, place: Asking
 ) -> tuple[pl.DataFrame, dict[str, object]]:
-    source = use_case.sources[source_name]
-    retrieved = retrieve(use_case, source_name, window.as_of, lake, settings)
-    table = read_table(retrieved, source)
-    items = items_of(table, retrieved, source)
-    remember(retrieved, lake)
+    source, lake = use_case.sources[source_name], place.lake
+    answers = retrieve(use_case, source_name, window, place)
+    table, columns = read_parts(answers, source)
+    address = answers[0].address if answers else "(no part of it is there yet)"
+    items = items_of(table, f"{use_case.name}.{source_name}", address, source)
+    remember(answers, place)
     windows = landed_windows(use_case.name, source_name, lake, before=window.start)
     stored = stored_items(use_case.name, source_name, source, windows, lake)
     request: dict[str, object] = {
         "kind": source.kind,
-        "address": retrieved.address,
-        "etag": retrieved.etag,
-        "last_modified": retrieved.last_modified,
-        "retrieved_at": retrieved.retrieved_at,
-        "sha256": sha256_of(retrieved.content),
-        "bytes": len(retrieved.content),
+        "parts": [_described(answer) for answer in answers],
+        "retrieved_at": max((answer.retrieved_at for answer in answers), default=None),
+        "columns": columns,
         "rows": table.height,
     }
     return take(items, stored, source.key, window, windows), request
+
+
+def _described(answer: Answer) -> dict[str, object]:
+    return {
+        "part": answer.part,
+        "page": answer.page,
+        "address": answer.address,
+        "provider": answer.provider,
+        "etag": answer.etag,
+        "last_modified": answer.last_modified,
+        "sha256": sha256_of(answer.content),
+        "bytes": len(answer.content),
+    }

@@ -1,7 +1,7 @@
 """Items: one column group of one row, on both clocks. Batches are made of items.
 
-Columns of an item frame: `line`, `group`, `event_time`, `known_at` (Datetime us UTC, both), `faults`
-(list of text), `empty` (the provider gave nothing for the group), `digest` (the item's content,
+Columns of an item frame: `line`, `part`, `provider`, `group`, `event_time`, `known_at` (Datetime us UTC, both), `faults`
+(list of text), `empty` (the provider gave nothing for the group), `live` (known when retrieved), `digest` (the item's content,
 equal for equal values) and the `text.` columns: the key's, the event time's and the group's own.
 """
 
@@ -10,11 +10,11 @@ import re
 import polars as pl
 
 from pennant.data.errors import SourceMalformed
-from pennant.data.reading import MISSING, TEXT, fault_of, is_given, value_of
-from pennant.data.sources import Retrieved
-from pennant.declaration.model import ColumnGroup, Source
+from pennant.data.reading import MISSING, TEXT, UTC_MOMENT, fault_of, is_given, value_of
+from pennant.declaration.model import ColumnGroup, EventTime, Source
 
-UTC_MOMENT = pl.Datetime("us", "UTC")
+CLOCK_TOLERANCE_MINUTES = 5
+"""How far a provider's clock may be ahead of ours before its moments are faults."""
 _BETWEEN = "\x1f"
 _OFFSET = re.compile("%[:#]?z")
 
@@ -25,8 +25,20 @@ def event_time(source: Source) -> pl.Expr:
     A local time that a clock change doubles is its earlier moment; one that it skips is unreadable.
     """
     rule = source.event_time
+    if rule.fixed is not None:
+        return pl.lit(rule.fixed).cast(UTC_MOMENT)
+    first = pl.col(TEXT + rule.columns[0])
+    if rule.start is not None and rule.unit_seconds is not None:
+        counted = first.cast(pl.Float64, strict=False)
+        counted = pl.when(counted.is_finite()).then(counted)
+        passed = (counted * rule.unit_seconds * 1_000_000).round().cast(pl.Int64, strict=False)
+        return (pl.lit(rule.start).cast(UTC_MOMENT) + pl.duration(microseconds=passed)).cast(UTC_MOMENT)
+    return pl.coalesce(_dated(rule, form) for form in rule.formats)
+
+
+def _dated(rule: EventTime, form: str) -> pl.Expr:
+    """The moment by one format: of a date and a time column, or of one column."""
     day = pl.col(TEXT + rule.columns[0])
-    form = rule.format
     if len(rule.columns) == 2:
         time = pl.col(TEXT + rule.columns[1])
         time = pl.when(~time.is_in(MISSING)).then(time)
@@ -49,6 +61,8 @@ def known_at(source: Source, group: ColumnGroup, happens: pl.Expr) -> pl.Expr:
     """
     rule = group.known_at
     shift = pl.duration(milliseconds=round(rule.hours * 3_600_000))
+    if rule.rule == "retrieved":
+        return pl.col("retrieved_at").cast(UTC_MOMENT)
     if rule.rule == "column":
         moment = value_of(str(rule.column), "datetime", source.event_time.time_zone)
     elif rule.rule == "after_event":
@@ -59,8 +73,14 @@ def known_at(source: Source, group: ColumnGroup, happens: pl.Expr) -> pl.Expr:
     return pl.when(moment.is_not_null()).then(pl.max_horizontal(moment, listed)).cast(UTC_MOMENT)
 
 
-def items_of(table: pl.DataFrame, retrieved: Retrieved, source: Source) -> pl.DataFrame:
+def items_of(table: pl.DataFrame, name: str, address: str, source: Source) -> pl.DataFrame:
     """Every item of a provider's table, faults named, wherever in time it is.
+
+    Args:
+        table: of `reading.read_table`.
+        name: `<use case>.<source>`, for messages.
+        address: what was asked, for messages.
+        source: the declaration.
 
     A row whose date cannot be read is filed at the time of the last dated row above it (else the
     first below), so that it is reported in one window and not in every one.
@@ -71,17 +91,17 @@ def items_of(table: pl.DataFrame, retrieved: Retrieved, source: Source) -> pl.Da
     happens = pl.when(pl.col("misfit").is_null()).then(event_time(source))
     table = table.with_columns(event_time=happens)
     if table.height and table["event_time"].null_count() == table.height:
-        name = source.event_time.columns[0]
+        column = source.event_time.columns[0]
         raise SourceMalformed(
-            retrieved.source,
-            retrieved.address,
+            name,
+            address,
             "no_dates",
-            column=name,
-            found=f"{table[TEXT + name].unique(maintain_order=True).head(3).to_list()}",
-            allowed=f"dates as in {source.event_time.format!r}",
+            column=column,
+            found=f"{table[TEXT + column].unique(maintain_order=True).head(3).to_list()}",
+            allowed=f"dates as in {' or '.join(map(repr, source.event_time.formats))}",
         )
     table = table.with_columns(filed=pl.col("event_time").forward_fill().backward_fill())
-    return pl.concat([_group_items(table, source, name) for name in source.groups], how="diagonal")
+    return pl.concat([_group_items(table, source, group) for group in source.groups], how="diagonal")
 
 
 def group_columns(source: Source, group_name: str) -> list[str]:
@@ -92,10 +112,9 @@ def group_columns(source: Source, group_name: str) -> list[str]:
 def content_of(source: Source, group_name: str) -> pl.Expr:
     """The values of an item as one text: equal for equal values, however the provider writes them."""
     zone = source.event_time.time_zone
-    dated = pl.concat_str(
-        [pl.col(TEXT + name).fill_null("") for name in source.event_time.columns], separator=_BETWEEN
-    )
-    parts = [pl.coalesce(pl.col("event_time").dt.timestamp("us").cast(pl.String), "!" + dated)]
+    dated = [pl.col(TEXT + name).fill_null("") for name in source.event_time.columns]
+    happens = pl.col("event_time").dt.timestamp("us").cast(pl.String)
+    parts = [pl.coalesce(happens, "!" + pl.concat_str(dated, separator=_BETWEEN)) if dated else happens]
     for name in group_columns(source, group_name):
         kind = source.groups[group_name].columns[name]
         value = value_of(name, kind, zone)
@@ -121,6 +140,7 @@ def _group_items(table: pl.DataFrame, source: Source, group_name: str) -> pl.Dat
         texts[rule_column] = None
     items = table.with_columns(
         group=pl.lit(group_name),
+        live=pl.lit(group.known_at.rule == "retrieved"),
         faults=_faults(source, group_name),
         empty=~pl.any_horizontal(given) if given else pl.lit(False),
         known_at=known_at(source, group, pl.col("event_time")),
@@ -136,7 +156,18 @@ def _group_items(table: pl.DataFrame, source: Source, group_name: str) -> pl.Dat
         content=content_of(source, group_name)
     )
     items = _with_duplicates(items, source).with_columns(digest=digest_of(pl.col("content")))
-    names = ["line", "group", "event_time", "known_at", "faults", "empty", "digest"]
+    names = [
+        "line",
+        "part",
+        "provider",
+        "group",
+        "event_time",
+        "known_at",
+        "faults",
+        "empty",
+        "live",
+        "digest",
+    ]
     return items.select(*names, *(TEXT + name for name in texts))
 
 
@@ -154,6 +185,10 @@ def _faults(source: Source, group_name: str) -> pl.Expr:
         kinds.setdefault(group.known_at.column, "datetime")
     kinds |= {name: "str" for name in source.key if name not in kinds}
     checks += [fault_of(name, kind, zone) for name, kind in kinds.items()]
+    if group.known_at.column:
+        told = value_of(group.known_at.column, "datetime", zone)
+        ahead = told > pl.col("retrieved_at") + pl.duration(minutes=CLOCK_TOLERANCE_MINUTES)
+        checks.append(pl.when(ahead).then(pl.lit(f"known after it was told: {group.known_at.column}")))
     # In a row with a field too many or too few no value can be trusted to stand under its name.
     misfit = pl.lit(["wrong number of fields"], dtype=pl.List(pl.String))
     found = pl.concat_list(checks).list.drop_nulls()

@@ -4,14 +4,15 @@ Everything is read as text first. What is wrong with the whole table raises `Sou
 is wrong with single rows becomes a fault of those rows, and they end in quarantine.
 """
 
-import csv
 import difflib
-import io
+from collections.abc import Sequence
 
 import polars as pl
 
+from pennant.data.connectors import connector_of, source_of
+from pennant.data.connectors.base import Answer
 from pennant.data.errors import SourceMalformed
-from pennant.data.sources import Retrieved
+from pennant.data.parsing import OWN
 from pennant.declaration.model import Source
 
 TEXT = "text."
@@ -20,6 +21,7 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 """What providers write for an absent number, flag or moment. In a `str` column only the empty text is."""
 UNDECODABLE = "\ufffd"
 _FEWEST_FOR_RETYPED = 3
+UTC_MOMENT = pl.Datetime("us", "UTC")
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
 _ISO_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
@@ -42,40 +44,54 @@ def declared_columns(source: Source) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def read_table(retrieved: Retrieved, source: Source) -> pl.DataFrame:
-    """The provider's table as text: `line`, `misfit` and one `text.<column>` per declared column.
+def read_table(answers: Sequence[Answer], source: Source) -> pl.DataFrame:
+    """The provider's table as text, over all parts and pages of it.
 
-    `line` is the line of the file; `misfit` says how a row's number of fields is wrong, else null.
-    Text is stripped of surrounding blanks; empty text is null.
+    Columns: `line` (of the part), `part`, `provider`, `retrieved_at` (Datetime us UTC), `misfit` (how a row's
+    shape is wrong, else null) and one `text.<column>` per declared column. Text is stripped of surrounding
+    blanks; empty text is null.
 
     Raises:
         SourceMalformed: the bytes are not the declared table.
     """
-    header, rows, lines = _parse(retrieved)
+    return read_parts(answers, source)[0]
+
+
+def read_parts(answers: Sequence[Answer], source: Source) -> tuple[pl.DataFrame, list[str]]:
+    """As `read_table`; and the provider's own columns, in the order they first came."""
+    frames, columns = [], dict[str, None]()
+    for answer in answers:
+        read_by = source_of(source, answer.provider)
+        given = connector_of(read_by).read(read_by, answer)
+        columns |= dict.fromkeys(name for name in given.columns if name not in OWN)
+        frames.append(_part(answer, given, source))
+    table = pl.concat(frames) if frames else pl.DataFrame(schema=_schema(source))
+    if frames:
+        _check_retyped(answers[0], table, source)
+    return table, list(columns)
+
+
+def _part(answer: Answer, table: pl.DataFrame, source: Source) -> pl.DataFrame:
     columns = declared_columns(source)
-    _check_header(retrieved, header, columns)
-    width = len(header)
-    if rows and len(rows[-1]) < width:
-        raise _malformed(
-            retrieved,
-            "truncated",
-            found=f"{len(rows[-1])} fields in the last line ({lines[-1]})",
-            allowed=f"{width} fields as in the header",
-        )
-    misfits = [None if len(row) == width else f"{len(row)} of {width} fields" for row in rows]
-    data: dict[str, pl.Series] = {
-        "line": pl.Series(lines, dtype=pl.Int64),
-        "misfit": pl.Series(misfits, dtype=pl.String),
-    }
+    _check_header(answer, table.columns, [name for name in columns if name not in source.optional_columns])
+    texts = []
     for name in columns:
-        at = header.index(name)
-        cells = [row[at] if at < len(row) else None for row in rows]
-        data[TEXT + name] = pl.Series(cells, dtype=pl.String)
-    table = pl.DataFrame(data)
-    stripped = pl.col("^text\\..*$").str.strip_chars()
-    table = table.with_columns(pl.when(stripped != "").then(stripped))
-    _check_retyped(retrieved, table, source)
-    return table
+        given = pl.col(name).str.strip_chars() if name in table.columns else pl.lit(None, pl.String)
+        texts.append(pl.when(given != "").then(given).alias(TEXT + name))
+    return table.select(
+        "line",
+        pl.lit(answer.part).alias("part"),
+        pl.lit(answer.provider).alias("provider"),
+        pl.lit(answer.retrieved_at).cast(UTC_MOMENT).alias("retrieved_at"),
+        "misfit",
+        *texts,
+    )
+
+
+def _schema(source: Source) -> dict[str, pl.DataType]:
+    schema: dict[str, pl.DataType] = {"line": pl.Int64(), "part": pl.String(), "provider": pl.String()}
+    schema |= {"retrieved_at": UTC_MOMENT, "misfit": pl.String()}
+    return schema | {TEXT + name: pl.String() for name in declared_columns(source)}
 
 
 def value_of(column: str, kind: str, time_zone: str = "UTC") -> pl.Expr:
@@ -132,42 +148,13 @@ def _moment(text: pl.Expr, time_zone: str) -> pl.Expr:
     return pl.coalesce(*utc, *local)
 
 
-def _parse(retrieved: Retrieved) -> tuple[list[str], list[list[str]], list[int]]:
-    text = retrieved.content.decode("utf-8-sig", errors="replace")
-    start = text.lstrip()[:200]
-    if not start:
-        raise _malformed(retrieved, "empty", found=f"{len(retrieved.content)} bytes", allowed="a CSV table")
-    if start.startswith("<"):
-        raise _malformed(retrieved, "html", found=repr(start[:80]), allowed="a CSV table")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    try:
-        header = [name.strip() for name in next(row for row in reader if row)]
-        for row in reader:
-            if row:
-                rows.append(row)
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        problem = "truncated" if "unexpected end of data" in str(error) else "not_text"
-        raise _malformed(
-            retrieved, problem, found=f"{error} in line {reader.line_num}", allowed="a CSV table"
-        ) from error
-    return header, rows, lines
-
-
-def _check_header(retrieved: Retrieved, header: list[str], columns: list[str]) -> None:
-    for name in columns:
-        if header.count(name) > 1:
-            raise _malformed(
-                retrieved, "doubled_column", column=name, found=f"{header.count(name)} of it", allowed="one"
-            )
+def _check_header(answer: Answer, header: list[str], columns: list[str]) -> None:
     missing = [name for name in columns if name not in header]
     if not missing:
         return
     free = [name for name in header if name not in columns]
     raise _malformed(
-        retrieved,
+        answer,
         "missing_column",
         column=missing[0],
         found=f"the columns {', '.join(header)[:600]}",
@@ -182,7 +169,7 @@ def _nearest(name: str, names: list[str]) -> str | None:
     return folded[found[0]] if found else None
 
 
-def _check_retyped(retrieved: Retrieved, table: pl.DataFrame, source: Source) -> None:
+def _check_retyped(answer: Answer, table: pl.DataFrame, source: Source) -> None:
     whole = table.filter(pl.col("misfit").is_null())
     zone = source.event_time.time_zone
     for group in source.groups.values():
@@ -193,7 +180,7 @@ def _check_retyped(retrieved: Retrieved, table: pl.DataFrame, source: Source) ->
             if given.select(value_of(name, kind, zone).is_null().all()).item():
                 sample = given[TEXT + name].unique(maintain_order=True).head(3).to_list()
                 raise _malformed(
-                    retrieved,
+                    answer,
                     "retyped_column",
                     column=name,
                     found=f"{sample} and no {kind} in {given.height} rows",
@@ -201,5 +188,5 @@ def _check_retyped(retrieved: Retrieved, table: pl.DataFrame, source: Source) ->
                 )
 
 
-def _malformed(retrieved: Retrieved, problem: str, **given: str | None) -> SourceMalformed:
-    return SourceMalformed(retrieved.source, retrieved.address, problem, **given)  # type: ignore[arg-type]
+def _malformed(answer: Answer, problem: str, **given: str | None) -> SourceMalformed:
+    return SourceMalformed(answer.source, answer.address, problem, **given)  # type: ignore[arg-type]

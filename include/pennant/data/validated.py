@@ -6,23 +6,24 @@ from datetime import datetime
 
 import polars as pl
 
-from pennant.data.items import UTC_MOMENT, group_columns
+from pennant.data.identities import resolve
+from pennant.data.items import group_columns
 from pennant.data.lake import Lake
-from pennant.data.reading import POLARS_TYPES
-from pennant.declaration.model import Source, UseCase
+from pennant.data.reading import POLARS_TYPES, UTC_MOMENT
+from pennant.declaration.model import Source, DataUseCase
 from pennant.reference import Reference, Window
 
 
-def versions(use_case: UseCase, source: str, group: str, lake: Lake, as_of: datetime) -> pl.DataFrame:
+def versions(use_case: DataUseCase, source: str, group: str, lake: Lake, as_of: datetime) -> pl.DataFrame:
     """All versions of a group's rows from validated batches that end at `as_of` or earlier.
 
     A later version of a key is a correction. One that says the same as the version before it is
     left out, so the order in which windows were ingested leaves no trace.
 
     Returns:
-        Columns: the key (text), `event_time`, `known_at`, `batch_as_of` (Datetime us UTC) and the
-        group's declared columns; sorted by `known_at`, `event_time`, key. No row has a `known_at`
-        after `as_of`.
+        Columns: the key (text), `event_time`, `known_at`, `batch_as_of` (Datetime us UTC), the group's
+        declared columns in canonical names, and `provider` (who said it); sorted by `known_at`,
+        `event_time`, key. No row has a `known_at` after `as_of`.
 
     Raises:
         LakeCorrupt: a validated batch is not the one that was written.
@@ -44,14 +45,16 @@ def versions(use_case: UseCase, source: str, group: str, lake: Lake, as_of: date
         [pl.col(name).eq_missing(pl.col(name).shift().over(declared.key)) for name in ("event_time", *own)]
     )
     first = pl.int_range(pl.len()).over(declared.key) == 0
-    return found.filter(first | ~same).sort("known_at", "event_time", *declared.key, "batch_as_of")
+    found = resolve(found.filter(first | ~same), declared, use_case.identities)
+    return found.sort("known_at", "event_time", *declared.key, "batch_as_of")
 
 
 def _schema(source: Source, group: str) -> dict[str, pl.DataType]:
     kinds = source.groups[group].columns
     schema: dict[str, pl.DataType] = {name: pl.String() for name in source.key}
     schema |= dict.fromkeys(("event_time", "known_at", "batch_as_of"), UTC_MOMENT)
-    return schema | {name: POLARS_TYPES[kinds[name]] for name in group_columns(source, group)}
+    schema |= {name: POLARS_TYPES[kinds[name]] for name in group_columns(source, group)}
+    return schema | {"provider": pl.String()}
 
 
 def _rows(path: str, group: str, lake: Lake) -> pl.DataFrame | None:

@@ -5,6 +5,7 @@
   `known_at` is the window's `as_of`, because nobody could have read it before.
 - late: the rule says known within an earlier window that has landed, but it was not there then;
   `known_at` is the window's `as_of`.
+- live (rule `retrieved`): new since the last batch; `known_at` is when it was told, also after `as_of`.
 - anything else is left out: what is not known by `as_of`, and what belongs to windows that never
   landed. So a backfill may land its windows in any order, or at once, and gives the same batches.
 
@@ -27,7 +28,7 @@ ARRIVALS = ("on_time", "correction", "late")
 def take(
     items: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str], window: Window, landed: Sequence[Window]
 ) -> pl.DataFrame:
-    """The items of `window`, with a column `arrival`, sorted; `known_at` is within the window.
+    """The items of `window`, with a column `arrival`, sorted; `known_at` is within the window (or later, if live).
 
     Args:
         items: every item of the provider's table (see `pennant.data.items`).
@@ -44,8 +45,12 @@ def take(
     # what holds now.
     news = pl.when(faulty).then(~pl.col("ever_held")).otherwise(~pl.col("now_held"))
     silent = pl.col("empty") & (~pl.col("seen") | pl.col("elsewhere"))
+    # A provider that only tells how things stand now: what is new is known since it was told.
+    told = pl.when(~pl.col("empty") & ~pl.col("now_held")).then(pl.lit("on_time"))
     arrival = (
-        pl.when(silent | (pl.col("known_at") > window.as_of))
+        pl.when(pl.col("live"))
+        .then(told)
+        .when(silent | (pl.col("known_at") > window.as_of))
         .then(None)
         .when(~before)
         .then(pl.when(~pl.col("empty")).then(pl.lit("on_time")))
@@ -59,7 +64,7 @@ def take(
     taken = taken.with_columns(
         known_at=pl.when(pl.col("arrival") == "on_time").then("known_at").otherwise(as_of)
     )
-    taken = taken.drop("seen", "now_held", "ever_held", "elsewhere")
+    taken = taken.drop("seen", "now_held", "ever_held", "elsewhere", "live")
     return taken.sort("group", "known_at", "event_time", *keys[1:], "digest", "line", nulls_last=True)
 
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from pennant.data import validated
 from pennant.data.lake import Lake
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase
 from pennant.features.errors import UnknownColumns
 
 Group = tuple[str, str]
@@ -45,14 +45,13 @@ class Tables:
         return sorted(moments)
 
 
-def load_tables(use_case: UseCase, lake: Lake, as_of: datetime) -> Tables:
+def load_tables(use_case: DataUseCase, lake: Lake, as_of: datetime) -> Tables:
     """Read every declared column group as it was known at `as_of`."""
     frames: dict[Group, pl.DataFrame] = {}
     for source, declared in use_case.sources.items():
         for group in declared.groups:
-            frames[source, group] = in_order(
-                validated.versions(use_case, source, group, lake, as_of), declared.key
-            )
+            known = validated.versions(use_case, source, group, lake, as_of)
+            frames[source, group] = in_order(known.drop("provider"), declared.key)
     return Tables(frames, {source: declared.key for source, declared in use_case.sources.items()})
 
 
