@@ -79,7 +79,8 @@ def test_migrating_again_and_at_once_changes_nothing(new_database: Callable[[], 
     migrate(url)
     engine = connect(url)
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0001"]
+        newest = max(each.name[:4] for each in (module.MIGRATIONS / "versions").glob("0*.py"))
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [newest]
         names = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'predictions'::regclass"
         assert connection.execute(text(names)).scalar_one() == FIRST_PARTITIONS_DAYS + 1
     engine.dispose()

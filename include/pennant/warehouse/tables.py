@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
@@ -227,11 +227,35 @@ source_health = Table(
     metadata,
     Column("use_case", Text, nullable=False),
     Column("source", Text, nullable=False),
-    Column("state", Text, nullable=False),  # ok, failing
-    Column("consecutive_failures", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # ok, fallback (the second provider answers), failing, unknown
+    Column("consecutive_failures", Integer, nullable=False),  # of the first provider
     Column("last_error", Text),
+    Column("breaker", Text, nullable=False, server_default="closed"),  # closed, open, half_open
+    _moment("opened_at", nullable=True),
+    _moment("probe_until", nullable=True),  # the one that tries has to be back by then
+    Column("first_asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _moment("last_success_at", nullable=True),
+    _moment("last_failure_at", nullable=True),
+    _moment("newest_known_at", nullable=True),  # of the newest item that landed
+    Column("answered_by", Text),  # kind of the provider that answered last
+    Column("requests", BigInteger, nullable=False, server_default="0"),
+    Column("retries", BigInteger, nullable=False, server_default="0"),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
+    Column("latency_ms", Double),  # mean of the last fetch's requests
+    Column("quota_remaining", BigInteger),  # as the provider said last
+    _moment("quota_resets_at", nullable=True),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("use_case", "source"),
+)
+
+# How often a provider may be asked, by all workers together: `<use case>.<source>`, or the holder of a quota.
+source_limits = Table(
+    "source_limits",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("taken", ARRAY(DateTime(timezone=True)), nullable=False, server_default="{}"),
+    _moment("blocked_until", nullable=True),  # the provider said so
+    Column("blocked_why", Text),
 )
 
 drift_reports = Table(
