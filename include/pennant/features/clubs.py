@@ -49,9 +49,13 @@ def club_knowledge(
         before: the clubs of a game are settled this long before it, from what is known by then.
         starter_batters: a pitcher who faced this many batters in his last game is a usual starter.
     """
-    at = (pl.col("event_time") - before).alias("at")
-    rosters = listed.group_by("game", maintain_order=True).agg(
-        pl.max_horizontal(at.first(), pl.col("known_at").max()).alias("at"), "pitcher"
+    at = pl.col("event_time") - before
+    # Whoever is listed after that, or with another day, says nothing about what was settled then.
+    rosters = (
+        listed.with_columns(at=at)
+        .filter(pl.col("known_at") <= pl.col("at"))
+        .group_by("game", "at", maintain_order=True)
+        .agg("pitcher")
     )
     results = finished.group_by("game", "known_at", maintain_order=True).agg(
         pl.col("event_time").first(), "pitcher", "strikeouts", "batters"
