@@ -1,0 +1,234 @@
+"""The real tables of MLB's pitchers and of the prices on their strikeouts, from their bytes to a snapshot."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from pennant.data.connectors.base import Answer
+from pennant.data.connectors.mlb import Mlb
+from pennant.data.connectors.retrosheet import Retrosheet
+from pennant.declaration.loader import load
+from pennant.features.build import requests_of
+from pennant.features.leaks import leaks, leaks_of
+from pennant.features.module import features_module
+from pennant.features.snapshot import snapshot_frame
+from pennant.features.tables import load_tables
+from pennant.reference import Window
+
+from .conftest import USE_CASES, Ingested
+
+PROPS = "player_props/mlb_strikeouts"
+
+
+def day(year: int, month: int, number: int = 1) -> datetime:
+    return datetime(year, month, number, tzinfo=UTC)
+
+
+# Two springs with what the first needs from before, and the summer that has prices.
+WINDOWS = [
+    Window(day(2010, 3), day(2021, 3)),
+    Window(day(2021, 3), day(2021, 6)),
+    Window(day(2025, 3), day(2025, 7)),
+    Window(day(2025, 7), day(2026, 3)),
+]
+
+
+@pytest.fixture(scope="module")
+def declared():
+    return load(USE_CASES / "mlb_strikeouts")
+
+
+@pytest.fixture(scope="module")
+def mlb(ingest: Callable[[str, Sequence[Window]], Ingested]) -> Ingested:
+    return ingest("mlb_strikeouts", WINDOWS)
+
+
+@pytest.fixture(scope="module")
+def july(mlb: Ingested) -> pl.DataFrame:
+    """What was trainable on 1 July 2025 from the games since March of that year."""
+    split = mlb.use_case.split.model_copy(update={"history_days": 120, "fresh_days": 2})
+    use_case = mlb.use_case.model_copy(update={"split": split})
+    return snapshot_frame(use_case, mlb.lake, mlb.settings, day(2025, 7))
+
+
+@pytest.fixture(scope="module")
+def quotes(mirror: Path) -> pl.DataFrame:
+    return pl.read_parquet(mirror / PROPS / "strikeout_lines_2025.parquet")
+
+
+@pytest.fixture(scope="module")
+def appearances(mirror: Path) -> pl.DataFrame:
+    return pl.read_parquet(mirror / PROPS / "pitcher_games_2021_2025.parquet")
+
+
+def answer(content: bytes, part: str) -> Answer:
+    return Answer("mlb_strikeouts.x", "here", part, 0, content, "", "mlb", day(2026, 1))
+
+
+def test_rows_get_names_and_prices_a_start_to_be_held_against(declared) -> None:
+    games = answer(b"date,rot_away,home_team\n2021-04-01,951,CUB\n", "games")
+    row = Mlb().read(declared.sources["games"], games).to_dicts()[0]
+    assert (row["game"], row["game_time"], row["home_team"]) == ("2021-04-01-951", None, "CUB")
+    quoted = b"game_date,pitcher_name,book,line,snapshot_at,game_time\n2025-06-03,A,B,5.5,s,t\n"
+    row = Mlb().read(declared.sources["lines"], answer(quoted, "strikeout_lines")).to_dicts()[0]
+    assert (row["quote"], row["starts_at"]) == ("2025-06-03-A-B-5.5-s", "t")
+    pitched = answer(b"game_id,player_id,date\nCHN1,x,2015-04-05\n", "pitching")
+    assert Retrosheet().read(declared.sources["earlier"], pitched)["appearance"].to_list() == ["CHN1-x"]
+
+
+def test_unknown_tables_and_options_are_told(declared) -> None:
+    source = declared.sources["games"]
+    for connector in (Mlb(), Retrosheet()):
+        wrong = source.model_copy(update={"options": {"tabel": "x"}, "path": None})
+        told = " ".join(connector.problems(wrong))
+        assert all(word in told for word in ("'tabel'", "found nothing", "url, path, or both"))
+    assert Mlb().problems(source) == []
+
+
+def test_prices_quoted_after_the_start_are_set_aside(mlb: Ingested, quotes) -> None:
+    late = quotes.filter(pl.col("snapshot_at") > pl.col("game_time")).height
+    assert late == 6564
+    assert sum(result.quarantined for result in mlb.results["lines"]) == late
+    kept = mlb.versions("lines", "prices")
+    assert kept.height == quotes.height - late
+    assert kept.filter(pl.col("snapshot_at") > pl.col("starts_at")).is_empty()
+
+
+def test_a_price_is_known_from_its_snapshot_on(mlb: Ingested) -> None:
+    prices = mlb.versions("lines", "prices")
+    assert prices.filter(pl.col("known_at") != pl.col("snapshot_at")).is_empty()
+    assert prices.filter(pl.col("event_time") != pl.col("starts_at")).is_empty()
+
+
+def test_no_appearance_of_the_ingested_months_is_lost(mlb: Ingested, appearances) -> None:
+    dates = pl.col("game_date").str.to_date()
+    spring, summer = dates < day(2021, 5, 31), dates >= day(2025, 3)
+    results = mlb.versions("pitcher_games", "result")
+    assert results.filter(pl.col("event_time") > day(2025, 1)).height == appearances.filter(summer).height
+    assert results.filter(pl.col("event_time") < day(2021, 5, 31)).height == appearances.filter(spring).height
+    assert sum(result.quarantined for result in mlb.results["pitcher_games"]) == 0
+
+
+def test_clubs_have_one_code_in_both_sources_and_the_all_star_teams_are_told(mlb: Ingested) -> None:
+    clubs = set(mlb.use_case.identities["clubs"])
+    assert set(mlb.versions("games", "matchup")["home_team"]) <= clubs
+    told = [result.unresolved for result in mlb.results["lines"]]
+    names = {name for each in told for column in each.values() for name in column}
+    assert names == {"American League", "National League"}
+
+
+def test_results_are_known_only_when_the_last_game_of_the_day_is_over(mlb: Ingested) -> None:
+    results = mlb.versions("pitcher_games", "result")
+    eastern = results["known_at"].dt.convert_time_zone("America/New_York")
+    assert set(eastern.dt.hour()) == {4}
+
+
+def test_relievers_are_left_out_and_starters_counted(mlb: Ingested, july, appearances) -> None:
+    named = appearances.with_columns(entity=pl.concat_str("game_pk", "pitcher_id", separator="-"))
+    held = july.join(named, on="entity", how="left")
+    assert held["batters_faced"].min() >= 9
+    assert held.filter(pl.col("label") != pl.col("strikeouts")).is_empty()
+    days = pl.col("game_date").is_between(pl.lit("2025-03-02"), pl.lit("2025-06-29"))
+    assert july.height == named.filter(days, pl.col("batters_faced") >= 9).height
+
+
+def test_features_stay_in_their_declared_ranges(mlb: Ingested, july) -> None:
+    for name, feature in mlb.use_case.features.items():
+        values = july[name].drop_nulls()
+        if values.len():
+            assert feature.low <= values.min() <= values.max() <= feature.high, name
+
+
+def test_features_are_taken_at_eleven_in_the_morning(july) -> None:
+    eastern = july["moment"].dt.convert_time_zone("America/New_York")
+    assert (set(eastern.dt.hour()), set(eastern.dt.minute())) == ({11}, {0})
+
+
+def test_market_features_are_those_of_the_last_snapshot_by_then(july, quotes) -> None:
+    priced = july.filter(pl.col("market_mean").is_not_null())
+    assert priced.height > 600
+    for row in priced.gather_every(97).to_dicts():
+        pitcher = int(row["entity"].split("-")[1])
+        date = row["event_time"].date().isoformat()
+        asked = quotes.filter(pl.col("pitcher_id") == pitcher, pl.col("game_date") == date)
+        asked = asked.filter(pl.col("snapshot_at") <= row["moment"]).drop_nulls(["over_odds", "under_odds"])
+        last = asked.filter(pl.col("snapshot_at") == pl.col("snapshot_at").max()).to_dicts()
+        main = {}
+        for quote in last:
+            over, under = (implied(quote[f"{side}_odds"]) for side in ("over", "under"))
+            fair = over / (over + under)
+            before = main.get(quote["book"])
+            if before is None or (abs(fair - 0.5), quote["line"]) < (abs(before[1] - 0.5), before[0]):
+                main[quote["book"]] = (quote["line"], fair, over + under - 1.0)
+        lines = sorted(line for line, _, _ in main.values())
+        market = lines[(len(lines) - 1) // 2]
+        at_line = [fair for line, fair, _ in main.values() if line == market]
+        assert row["market_books"] == len(main)
+        assert row["market_line"] == market
+        assert row["market_over"] == pytest.approx(sum(at_line) / len(at_line))
+        assert row["market_overround"] == pytest.approx(sum(each[2] for each in main.values()) / len(main))
+
+
+def implied(odds: int) -> float:
+    return -odds / (100 - odds) if odds < 0 else 100 / (100 + odds)
+
+
+def test_there_is_no_market_before_the_first_quote(july) -> None:
+    early = july.filter(pl.col("event_time") < day(2025, 6, 3))
+    names = [name for name in july.columns if "market" in name]
+    assert early.height > 1000
+    assert all(early[name].null_count() == early.height for name in names)
+
+
+def test_last_starts_and_rest_are_those_of_a_computation_by_hand(july, appearances) -> None:
+    season = appearances.filter(pl.col("game_date") >= "2025-03-02").sort("game_date", "game_pk")
+    for row in july.tail(400).gather_every(41).to_dicts():
+        pitcher = int(row["entity"].split("-")[1])
+        today = row["event_time"].date().isoformat()
+        own = season.filter(pl.col("pitcher_id") == pitcher, pl.col("game_date") < today)
+        starts = own.filter(pl.col("batters_faced") >= 9)
+        if own.is_empty():
+            assert row["days_rest"] is None
+            continue
+        rest = (row["event_time"].date() - datetime.fromisoformat(own["game_date"][-1]).date()).days
+        assert row["days_rest"] == pytest.approx(min(rest, 30))
+        assert row["season_starts"] == starts.height
+        assert row["batters_last"] == own["batters_faced"][-1]
+        if starts.height:
+            assert row["strikeouts_last_3"] == pytest.approx(starts.tail(3)["strikeouts"].mean())
+            assert row["batters_last_10"] == pytest.approx(starts.tail(10)["batters_faced"].mean())
+
+
+def test_what_a_pitcher_did_before_2021_is_found_by_his_name(mlb: Ingested) -> None:
+    split = mlb.use_case.split.model_copy(update={"history_days": 100, "fresh_days": 2})
+    use_case = mlb.use_case.model_copy(update={"split": split})
+    spring = snapshot_frame(use_case, mlb.lake, mlb.settings, day(2021, 6))
+    assert spring["earlier_strikeout_rate"].is_not_null().mean() > 0.7
+    cole = spring.filter(pl.col("entity").str.ends_with("-543037"))  # Gerrit Cole: 0.35 in 2019 and 2020
+    assert cole["earlier_strikeout_rate"].min() > 0.28
+    told = spring.filter(pl.col("event_time") > day(2021, 5))["opponent_strikeout_rate"]
+    assert told.is_not_null().mean() > 0.7
+
+
+def test_no_feature_looks_ahead(mlb: Ingested) -> None:
+    assert leaks(mlb.use_case, mlb.lake, mlb.settings, day(2021, 6), moments=3) == []
+
+
+def test_a_planted_look_at_the_closing_price_is_found(mlb: Ingested) -> None:
+    until = day(2025, 7)
+    tables = load_tables(mlb.use_case, mlb.lake, until)
+    requests = requests_of(mlb.use_case, tables, day(2025, 6, 20), until, until)
+    honest = features_module(USE_CASES / "mlb_strikeouts")
+
+    def features(view) -> pl.DataFrame:
+        late = view.requests.with_columns(moment=pl.col("moment") + timedelta(hours=8))
+        closing = honest.features(type(view)(late, view.tables, view.label))
+        return honest.features(view).with_columns(closing["market_mean"])
+
+    module = SimpleNamespace(features=features, baselines=honest.baselines)
+    found = leaks_of(mlb.use_case, module, tables, requests, moments=3)
+    assert {leak.feature for leak in found} == {"market_mean"}
