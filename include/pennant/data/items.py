@@ -1,8 +1,9 @@
 """Items: one column group of one row, on both clocks. Batches are made of items.
 
-Columns of an item frame: `line`, `part`, `provider`, `group`, `event_time`, `known_at` (Datetime us UTC, both), `faults`
-(list of text), `empty` (the provider gave nothing for the group), `live` (known when retrieved), `digest` (the item's content,
-equal for equal values) and the `text.` columns: the key's, the event time's and the group's own.
+Columns of an item frame: `line`, `part`, `provider`, `group`, `event_time`, `known_at` (Datetime us UTC,
+both), `faults` (list of text), `empty` (the provider gave nothing for the group), `live` (known when
+retrieved), `digest` (the item's content, equal for equal values) and the `text.` columns: the key's, the
+event time's and the group's own.
 """
 
 import re

@@ -80,7 +80,7 @@ def validate(use_case: UseCase, manifest: Reference, lake: Lake, warehouse: Engi
 
 
 def typed_rows(items: pl.DataFrame, source: Source, group_name: str) -> pl.DataFrame:
-    """Items of one group as typed rows: key columns (text), `event_time`, `known_at`, own columns, `provider`."""
+    """Items of one group as typed rows: key (text), `event_time`, `known_at`, own columns, `provider`."""
     zone = source.event_time.time_zone
     kinds = source.groups[group_name].columns
     return items.select(

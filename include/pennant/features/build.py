@@ -7,7 +7,7 @@ from types import ModuleType
 import polars as pl
 
 from pennant.data.lake import Lake
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase
 from pennant.features.errors import FeaturesMismatch
 from pennant.features.module import features_module
 from pennant.features.tables import Tables, load_tables
@@ -21,7 +21,7 @@ REQUEST_COLUMNS = ["entity", "event_time", "moment"]
 
 
 def request_rows(
-    use_case: UseCase, lake: Lake, settings: Settings, window: Window, lookahead_hours: float = 0.0
+    use_case: DataUseCase, lake: Lake, settings: Settings, window: Window, lookahead_hours: float = 0.0
 ) -> pl.DataFrame:
     """Return features and baselines of the events in (window.start, window.as_of + lookahead].
 
@@ -38,7 +38,7 @@ def request_rows(
 
 
 def requests_of(
-    use_case: UseCase, tables: Tables, start: datetime, until: datetime, as_of: datetime
+    use_case: DataUseCase, tables: Tables, start: datetime, until: datetime, as_of: datetime
 ) -> pl.DataFrame:
     """Return the requests for the spine's events in (start, until], as known at `as_of`.
 
@@ -77,7 +77,7 @@ def requests_of(
 
 
 def feature_rows(
-    use_case: UseCase, module: ModuleType, tables: Tables, requests: pl.DataFrame
+    use_case: DataUseCase, module: ModuleType, tables: Tables, requests: pl.DataFrame
 ) -> pl.DataFrame:
     """Run a use case's feature and baseline functions over requests, epoch by epoch.
 
@@ -97,16 +97,17 @@ def feature_rows(
     return pl.concat(parts).sort("event_time", "entity")
 
 
-def baseline_columns(use_case: UseCase) -> list[str]:
+def baseline_columns(use_case: DataUseCase) -> list[str]:
     """Columns that baselines() has to give: those of the declared baselines, and the market's."""
-    wanted = [each.column for each in use_case.baselines.values() if each.column]
+    given = use_case.baselines.values()
+    wanted = [name for each in given for name in ([each.column] if each.column else each.columns)]
     if use_case.market is not None:
         wanted.append(use_case.market.probability_column)
     return list(dict.fromkeys(wanted))
 
 
 def _run(
-    use_case: UseCase, function: Callable[[View], pl.DataFrame], view: View, columns: list[str]
+    use_case: DataUseCase, function: Callable[[View], pl.DataFrame], view: View, columns: list[str]
 ) -> pl.DataFrame:
     """Call one function and hold what it gives against the declaration; floats, NaN as null."""
     name = function.__name__
@@ -124,7 +125,7 @@ def _run(
     return floats
 
 
-def _aligned(use_case: UseCase, name: str, made: pl.DataFrame, asked: pl.Series) -> pl.DataFrame:
+def _aligned(use_case: DataUseCase, name: str, made: pl.DataFrame, asked: pl.Series) -> pl.DataFrame:
     if made.height != asked.len() or set(made["entity"]) != set(asked):
         found = f"{made.height} rows of {made['entity'].n_unique()} entities"
         raise FeaturesMismatch(use_case.name, name, "gave other rows", found, f"{asked.len()} rows, one each")

@@ -1,26 +1,40 @@
 """Labels as they were known at a moment: what happened, or that it does not count."""
 
-from datetime import datetime
+import operator
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from pennant.data.lake import Lake
 from pennant.declaration import expression
-from pennant.declaration.model import Label, UseCase
+from pennant.declaration.model import DataUseCase, FuturePath, Label
 from pennant.features.errors import UnknownColumns
 from pennant.features.tables import Tables, load_tables
 
+_COMPARED: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 
-def labels(use_case: UseCase, lake: Lake, as_of: datetime) -> pl.DataFrame:
+
+def labels(use_case: DataUseCase, lake: Lake, as_of: datetime) -> pl.DataFrame:
     """Return the labels known at `as_of`, newest version, one row per entity.
 
     Columns: `entity`, `event_time`, `known_at` (of this version), `first_known_at` (of the first one),
-    `label` (float, null when void), `void` (a tie, say). Events without a result are not listed.
+    `label` (null when void) and `void` (a tie, say). Events without a result are not listed.
+
+    The label is a float: 0 or 1, a count, a number, or the index of the class. For a trajectory it is a list
+    of floats: x and y of each future step in turn, in metres.
     """
     return labels_of(use_case, load_tables(use_case, lake, as_of))
 
 
-def labels_of(use_case: UseCase, tables: Tables) -> pl.DataFrame:
+def labels_of(use_case: DataUseCase, tables: Tables) -> pl.DataFrame:
     """Return the labels that a set of tables knows; see `labels`.
 
     Raises:
@@ -33,9 +47,10 @@ def labels_of(use_case: UseCase, tables: Tables) -> pl.DataFrame:
     missing = [each for each in needed if each not in versions.columns]
     if missing:
         raise UnknownColumns(f"label of {use_case.name}", missing, versions.columns)
-    value = _value(declared.expression)
     void = _value(declared.drop_when) == 1.0 if declared.drop_when else pl.lit(False)
-    made = versions.with_columns(value.alias("label"), void.alias("void"))
+    if declared.path is not None:
+        return _paths(versions.with_columns(void.alias("void")), entity, declared.path)
+    made = versions.with_columns(_label(declared).alias("label"), void.alias("void"))
     given = pl.col("label").is_not_null() & pl.col("void").is_not_null()
     first = pl.col("known_at").filter(given).min().over(entity).alias("first_known_at")
     newest = made.with_columns(first).unique(subset=[entity], keep="last", maintain_order=True)
@@ -50,8 +65,51 @@ def labels_of(use_case: UseCase, tables: Tables) -> pl.DataFrame:
     ).sort("event_time", "entity")
 
 
+def _label(declared: Label) -> pl.Expr:
+    """The label as a float; null where a column it names is null, or a class is none of the declared."""
+    text = str(declared.expression)
+    if not declared.classes:
+        return _value(text)
+    numbers = {name: float(index) for index, name in enumerate(declared.classes)}
+    return pl.col(text).cast(pl.String).replace_strict(numbers, default=None, return_dtype=pl.Float64)
+
+
+def _paths(versions: pl.DataFrame, entity: str, path: FuturePath) -> pl.DataFrame:
+    """Where each walker is in the steps after each of its rows; rows whose path ends earlier have no label.
+
+    A step is found at its time to a tenth of a step; rows of one walker are told apart by their time.
+    """
+    newest = versions.unique(subset=[entity], keep="last", maintain_order=True)
+    rows = newest.sort(*path.walker, "event_time", entity)
+    future: list[pl.Expr] = []
+    whole = pl.lit(True)
+    late = pl.col("known_at")
+    tolerance = timedelta(seconds=path.step_seconds / 10)
+    for step in range(1, path.steps + 1):
+        ahead = [pl.col(name).shift(-step).over(path.walker) for name in path.columns]
+        gone = pl.col("event_time").shift(-step).over(path.walker) - pl.col("event_time")
+        wanted = timedelta(seconds=path.step_seconds * step)
+        whole &= ((gone - wanted).abs() <= tolerance).fill_null(value=False)
+        late = pl.max_horizontal(late, pl.col("known_at").shift(-step).over(path.walker))
+        future += [each.cast(pl.Float64) for each in ahead]
+    made = rows.select(
+        pl.col(entity).cast(pl.String).alias("entity"),
+        "event_time",
+        late.alias("known_at"),
+        late.alias("first_known_at"),
+        pl.concat_list(future).alias("label"),
+        "void",
+        whole.alias("_whole"),
+    )
+    known = ~pl.col("label").list.eval(pl.element().is_null()).list.any() & pl.col("void").is_not_null()
+    sound = made.filter(pl.col("_whole"), known).drop("_whole")
+    return sound.with_columns(pl.when(~pl.col("void")).then("label")).sort("event_time", "entity")
+
+
 def _columns(declared: Label) -> list[str]:
-    texts = [declared.expression, *([declared.drop_when] if declared.drop_when else [])]
+    if declared.path is not None:
+        return [*declared.path.columns, *declared.path.walker]
+    texts = [each for each in (declared.expression, declared.drop_when) if each]
     return [column for text in texts for column in _parsed(text).columns]
 
 
@@ -59,15 +117,14 @@ def _value(text: str) -> pl.Expr:
     """The expression as floats; null where a column it names is null."""
     parsed = _parsed(text)
     left = pl.col(parsed.left)
-    if parsed.right is None:
+    if parsed.operator is None:
         return left.cast(pl.Float64)
-    right = pl.col(parsed.right)
-    compared = left > right if parsed.operator == ">" else left == right
-    return compared.cast(pl.Float64)
+    right = pl.col(parsed.right) if isinstance(parsed.right, str) else pl.lit(parsed.right)
+    return _COMPARED[parsed.operator](left, right).cast(pl.Float64)
 
 
 def _parsed(text: str) -> expression.Expression:
     parsed = expression.parse(text)
     if parsed is None:
-        raise UnknownColumns("label expression", [text], ["column", "a > b", "a == b"])
+        raise UnknownColumns("label expression", [text], ["column", "a > b", "a == b", "a < 9"])
     return parsed

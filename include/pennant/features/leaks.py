@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from pennant.data.lake import Lake
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase
 from pennant.features.build import BASELINE, baseline_columns, feature_rows, requests_of
 from pennant.features.module import features_module
 from pennant.features.tables import Group, Tables, load_tables
@@ -47,7 +47,7 @@ class Leak:
 
 
 def leaks(
-    use_case: UseCase, lake: Lake, settings: Settings, as_of: datetime, moments: int = 20
+    use_case: DataUseCase, lake: Lake, settings: Settings, as_of: datetime, moments: int = 20
 ) -> list[Leak]:
     """Look for leaks in a use case's features over everything known at `as_of`.
 
@@ -71,7 +71,12 @@ def leaks(
 
 
 def leaks_of(
-    use_case: UseCase, module: ModuleType, tables: Tables, requests: pl.DataFrame, moments: int, seed: int = 0
+    use_case: DataUseCase,
+    module: ModuleType,
+    tables: Tables,
+    requests: pl.DataFrame,
+    moments: int,
+    seed: int = 0,
 ) -> list[Leak]:
     """Look for leaks with given tables and requests; see `leaks`."""
     if requests.is_empty():

@@ -6,13 +6,13 @@ import polars as pl
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
 
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase
 from pennant.warehouse.tables import feature_store
 
 CHUNK = 1_000
 
 
-def publish(use_case: UseCase, rows: pl.DataFrame, warehouse: Engine) -> int:
+def publish(use_case: DataUseCase, rows: pl.DataFrame, warehouse: Engine) -> int:
     """Put rows of `request_rows` into `feature_store`; what is newer there already stays.
 
     Args:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pennant.data.lake import Lake
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import DataUseCase
 from pennant.features.build import BASELINE, baseline_columns, feature_rows, requests_of
 from pennant.features.errors import NoSnapshotRows
 from pennant.features.labels import labels_of
@@ -36,7 +36,7 @@ class SnapshotManifest:
     code: str
 
 
-def build_snapshot(use_case: UseCase, lake: Lake, settings: Settings, as_of: datetime) -> Reference:
+def build_snapshot(use_case: DataUseCase, lake: Lake, settings: Settings, as_of: datetime) -> Reference:
     """Build the snapshot of everything trainable at `as_of` and put it in the lake.
 
     Rows: `entity`, `event_time`, `moment`, `label` (void rows are left out), `label_known_at` (when the
@@ -57,7 +57,7 @@ def build_snapshot(use_case: UseCase, lake: Lake, settings: Settings, as_of: dat
     return lake.put(f"snapshots/{sha256}/data.parquet", content)
 
 
-def snapshot_frame(use_case: UseCase, lake: Lake, settings: Settings, as_of: datetime) -> pl.DataFrame:
+def snapshot_frame(use_case: DataUseCase, lake: Lake, settings: Settings, as_of: datetime) -> pl.DataFrame:
     """Return the rows of the snapshot as of a moment, sorted by event_time and entity."""
     tables = load_tables(use_case, lake, as_of)
     start = as_of - timedelta(days=use_case.split.history_days + use_case.split.fresh_days)
@@ -119,6 +119,7 @@ _ARROW = {
     pl.String: pa.string(),
     pl.Float64: pa.float64(),
     pl.Datetime: pa.timestamp("us", tz="UTC"),
+    pl.List: pa.list_(pa.float64()),
 }
 
 
