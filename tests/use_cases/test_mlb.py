@@ -1,5 +1,6 @@
 """The real tables of MLB's pitchers and of the prices on their strikeouts, from their bytes to a snapshot."""
 
+import io
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,9 +74,12 @@ def test_rows_get_names_and_prices_a_start_to_be_held_against(declared) -> None:
     games = answer(b"date,rot_away,home_team\n2021-04-01,951,CUB\n", "games")
     row = Mlb().read(declared.sources["games"], games).to_dicts()[0]
     assert (row["game"], row["game_time"], row["home_team"]) == ("2021-04-01-951", None, "CUB")
-    quoted = b"game_date,pitcher_name,book,line,snapshot_at,game_time\n2025-06-03,A,B,5.5,s,t\n"
-    row = Mlb().read(declared.sources["lines"], answer(quoted, "strikeout_lines")).to_dicts()[0]
+    quoted = {"game_date": "2025-06-03", "pitcher_name": "A", "book": "B", "line": 5.5}
+    sink = io.BytesIO()
+    pl.DataFrame([{**quoted, "snapshot_at": "s", "game_time": "t"}]).write_parquet(sink)
+    row = Mlb().read(declared.sources["lines"], answer(sink.getvalue(), "strikeout_lines")).to_dicts()[0]
     assert (row["quote"], row["starts_at"]) == ("2025-06-03-A-B-5.5-s", "t")
+    assert (row["line"], row["strikeout_line"]) == (1, "5.5")
     pitched = answer(b"game_id,player_id,date\nCHN1,x,2015-04-05\n", "pitching")
     assert Retrosheet().read(declared.sources["earlier"], pitched)["appearance"].to_list() == ["CHN1-x"]
 

@@ -178,14 +178,16 @@ def _prices(view: View) -> pl.DataFrame:
     lower median of these, `over` the mean fair chance at the bookmakers that ask at that line, and `mean` the
     mean of the Poisson means that the single prices imply.
     """
-    quotes = view.events("lines", "prices").drop_nulls(["pitcher_id", "line", "over_odds", "under_odds"])
+    quotes = view.events("lines", "prices").drop_nulls(
+        ["pitcher_id", "strikeout_line", "over_odds", "under_odds"]
+    )
     quotes = quotes.filter(pl.col("snapshot_at") <= pl.col("starts_at"))
     over, under = american_probability(pl.col("over_odds")), american_probability(pl.col("under_odds"))
     quotes = quotes.select(
         pl.concat_str(PITCHER, pl.lit(" "), "game_date").alias("entity"),
         "known_at",
         "book",
-        "line",
+        pl.col("strikeout_line").alias("line"),
         (over / (over + under)).alias("over"),
         (over + under - 1.0).alias("overround"),
     )

@@ -4,19 +4,25 @@ Each table is one file without a schedule ahead: what it holds was written after
 what the declaration needs and the files leave out: a column that names the row, and empty kick-off times.
 """
 
+import io
+from dataclasses import replace
 from typing import Literal
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pennant.data.connectors.base import Answer, Ask
-from pennant.data.parsing import csv_table, parquet_table
+from pennant.data.parsing import MAX_CELLS, csv_table, parquet_table
 from pennant.declaration.model import Source
 from pennant.reference import Window
 
 OPTIONS = ("table",)
+LINE = "strikeout_line"
+"""What `line` is called here, where `line` counts the lines of a file."""
 NAMES = {
     "pitcher_games": ("appearance", ("game_pk", "pitcher_id")),
-    "strikeout_lines": ("quote", ("game_date", "pitcher_name", "book", "line", "snapshot_at")),
+    "strikeout_lines": ("quote", ("game_date", "pitcher_name", "book", LINE, "snapshot_at")),
     "games": ("game", ("date", "rot_away")),
 }
 """Table to the column that names its rows, and what that is made of."""
@@ -28,7 +34,8 @@ class Mlb:
 
     `pitcher_games` gets `appearance` (`<game_pk>-<pitcher_id>`) and an empty `game_time`; `games` gets `game`
     (`<date>-<rotation number>`) and an empty `game_time`; `strikeout_lines` gets `quote`, which names day,
-    pitcher, book, line and moment, and `starts_at`, a copy of `game_time` that rules can hold prices against.
+    pitcher, book, line and moment, and `starts_at`, a copy of `game_time` that rules can hold prices against;
+    its `line` is read as `strikeout_line`.
     """
 
     kind = "mlb"
@@ -59,7 +66,10 @@ class Mlb:
         Raises:
             SourceMalformed: the body is neither Parquet nor CSV.
         """
-        table = parquet_table(answer) if answer.content[:4] == b"PAR1" else csv_table(answer)
+        if answer.content[:4] == b"PAR1":
+            table = parquet_table(replace(answer, content=_renamed(answer.content)))
+        else:
+            table = csv_table(answer)
         return table.with_columns(**_added(str(source.options["table"]), set(table.columns)))
 
 
@@ -70,3 +80,18 @@ def _added(table: str, columns: set[str]) -> dict[str, pl.Expr]:
     if table == "strikeout_lines":
         return named | ({"starts_at": pl.col("game_time")} if "game_time" in columns else {})
     return {**named, "game_time": pl.lit(None, pl.String)}
+
+
+def _renamed(content: bytes) -> bytes:
+    """The same Parquet file with `line` under its other name; a damaged or too large one stays as it is."""
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        names = file.schema_arrow.names
+        if "line" not in names or file.metadata.num_rows * len(names) > MAX_CELLS:
+            return content
+        table = file.read()
+    except (pa.ArrowException, OSError):
+        return content
+    sink = io.BytesIO()
+    pq.write_table(table.rename_columns([LINE if name == "line" else name for name in names]), sink)
+    return sink.getvalue()
