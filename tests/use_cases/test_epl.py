@@ -112,13 +112,27 @@ def test_latin_1_bytes_and_rows_of_nothing_but_commas_are_read(source) -> None:
     assert not {"", "_5", "_6"} & set(table.columns)
 
 
-def test_every_season_has_its_380_matches_and_none_is_set_aside(epl: Ingested) -> None:
+def test_every_season_has_its_380_matches_and_all_its_results(epl: Ingested) -> None:
     fixtures = epl.versions("matches", "fixture")
     assert dict(fixtures.group_by("season").len().rows()) == dict.fromkeys(range(2000, 2025), 380)
     assert epl.versions("matches", "result").height == 9500
-    assert sum(result.quarantined for result in epl.results["matches"]) == 0
     played = fixtures.group_by("season", "HomeTeam").len()
     assert set(played["len"]) == {19}
+
+
+def test_matches_with_more_shots_on_target_than_shots_lose_their_statistics_and_nothing_else(epl) -> None:
+    reasons = [result.reasons for result in epl.results["matches"]]
+    told = [(reason, found) for each in reasons for reason, found in each.items()]
+    assert sum(found for _, found in told) == 3
+    assert all("more shots on target than shots" in reason for reason, _ in told)
+    without = epl.versions("matches", "fixture").join(
+        epl.versions("matches", "statistics"), on="match_id", how="anti"
+    )
+    assert sorted(without["match_id"]) == [
+        "2000 Bradford Charlton",
+        "2000 Coventry Tottenham",
+        "2021 Newcastle West Ham",
+    ]
 
 
 def test_three_spellings_of_a_date_give_the_kick_off_that_was_written(epl: Ingested, matches) -> None:

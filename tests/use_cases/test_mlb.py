@@ -70,7 +70,7 @@ def answer(content: bytes, part: str) -> Answer:
     return Answer("mlb_strikeouts.x", "here", part, 0, content, "", "mlb", day(2026, 1))
 
 
-def test_rows_get_names_and_prices_a_start_to_be_held_against(declared) -> None:
+def test_rows_get_names_where_the_files_have_none(declared) -> None:
     games = answer(b"date,rot_away,home_team\n2021-04-01,951,CUB\n", "games")
     row = Mlb().read(declared.sources["games"], games).to_dicts()[0]
     assert (row["game"], row["game_time"], row["home_team"]) == ("2021-04-01-951", None, "CUB")
@@ -78,7 +78,7 @@ def test_rows_get_names_and_prices_a_start_to_be_held_against(declared) -> None:
     sink = io.BytesIO()
     pl.DataFrame([{**quoted, "snapshot_at": "s", "game_time": "t"}]).write_parquet(sink)
     row = Mlb().read(declared.sources["lines"], answer(sink.getvalue(), "strikeout_lines")).to_dicts()[0]
-    assert (row["quote"], row["starts_at"]) == ("2025-06-03-A-B-5.5-s", "t")
+    assert row["quote"] == "2025-06-03-A-B-5.5-s"
     assert (row["line"], row["strikeout_line"]) == (1, "5.5")
     pitched = answer(b"game_id,player_id,date\nCHN1,x,2015-04-05\n", "pitching")
     assert Retrosheet().read(declared.sources["earlier"], pitched)["appearance"].to_list() == ["CHN1-x"]
@@ -96,16 +96,43 @@ def test_unknown_tables_and_options_are_told(declared) -> None:
 def test_prices_quoted_after_the_start_are_set_aside(mlb: Ingested, quotes) -> None:
     late = quotes.filter(pl.col("snapshot_at") > pl.col("game_time")).height
     assert late == 6564
-    assert sum(result.quarantined for result in mlb.results["lines"]) == late
+    assert told(mlb, "lines", "a price quoted after the announced start") == late
     kept = mlb.versions("lines", "prices")
-    assert kept.height == quotes.height - late
-    assert kept.filter(pl.col("snapshot_at") > pl.col("starts_at")).is_empty()
+    assert kept.height == quotes.height - sum(result.quarantined for result in mlb.results["lines"])
+    assert kept.filter(pl.col("snapshot_at") > pl.col("event_time")).is_empty()
+
+
+def told(mlb: Ingested, source: str, rule: str) -> int:
+    """How many rows a rule has set aside."""
+    reasons = [result.reasons for result in mlb.results[source]]
+    return sum(found for each in reasons for reason, found in each.items() if rule in reason)
+
+
+def test_prices_that_ask_98_chances_in_100_for_either_side_are_set_aside(mlb: Ingested) -> None:
+    assert told(mlb, "lines", "an over and an under that no bookmaker asks together") == 35
+
+
+def test_the_shuffled_moneylines_of_one_day_are_set_aside_and_no_others(mlb: Ingested) -> None:
+    assert told(mlb, "games", "closing moneylines that do not belong to one game") == 14
+    held = mlb.versions("games", "closing").join(mlb.versions("games", "matchup"), on="game", how="anti")
+    assert held.is_empty()
+    days = mlb.versions("games", "matchup").join(mlb.versions("games", "closing"), on="game", how="anti")
+    assert set(days["event_time"].dt.date()) == {datetime(2020, 9, 18, tzinfo=UTC).date()}
+
+
+def test_baseball_games_that_end_in_a_tie_are_set_aside(mlb: Ingested, mirror: Path) -> None:
+    file = mirror / "game_outcome/mlb_odds/mlb_games_odds_2010_2021.csv.gz"
+    games = pl.read_csv(file, infer_schema_length=None, columns=["date", "away_score", "home_score"])
+    tied = games.filter(pl.col("away_score") == pl.col("home_score"))
+    assert tied.height == 20
+    ingested = tied.filter(pl.col("date") < "2021-05-31").height
+    assert told(mlb, "games", "a baseball game that ends in a tie") == ingested == 19
 
 
 def test_a_price_is_known_from_its_snapshot_on(mlb: Ingested) -> None:
     prices = mlb.versions("lines", "prices")
     assert prices.filter(pl.col("known_at") != pl.col("snapshot_at")).is_empty()
-    assert prices.filter(pl.col("event_time") != pl.col("starts_at")).is_empty()
+    assert prices.filter(pl.col("known_at") > pl.col("event_time")).is_empty()
 
 
 def test_no_appearance_of_the_ingested_months_is_lost(mlb: Ingested, appearances) -> None:

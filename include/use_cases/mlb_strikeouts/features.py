@@ -181,7 +181,7 @@ def _prices(view: View) -> pl.DataFrame:
     quotes = view.events("lines", "prices").drop_nulls(
         ["pitcher_id", "strikeout_line", "over_odds", "under_odds"]
     )
-    quotes = quotes.filter(pl.col("snapshot_at") <= pl.col("starts_at"))
+    quotes = quotes.filter(pl.col("snapshot_at") <= pl.col("event_time"))
     over, under = american_probability(pl.col("over_odds")), american_probability(pl.col("under_odds"))
     quotes = quotes.select(
         pl.concat_str(PITCHER, pl.lit(" "), "game_date").alias("entity"),

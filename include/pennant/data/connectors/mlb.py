@@ -34,8 +34,7 @@ class Mlb:
 
     `pitcher_games` gets `appearance` (`<game_pk>-<pitcher_id>`) and an empty `game_time`; `games` gets `game`
     (`<date>-<rotation number>`) and an empty `game_time`; `strikeout_lines` gets `quote`, which names day,
-    pitcher, book, line and moment, and `starts_at`, a copy of `game_time` that rules can hold prices against;
-    its `line` is read as `strikeout_line`.
+    pitcher, book, line and moment, and its `line` is read as `strikeout_line`.
     """
 
     kind = "mlb"
@@ -78,7 +77,7 @@ def _added(table: str, columns: set[str]) -> dict[str, pl.Expr]:
     name, of = NAMES[table]
     named = {name: pl.concat_str(*of, separator="-")} if set(of) <= columns else {}
     if table == "strikeout_lines":
-        return named | ({"starts_at": pl.col("game_time")} if "game_time" in columns else {})
+        return named
     return {**named, "game_time": pl.lit(None, pl.String)}
 
 
