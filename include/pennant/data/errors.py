@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from pennant.errors import PennantError
+from pennant.reference import Reference
 
 
 class SourceDown(PennantError):
@@ -37,6 +39,20 @@ class BreakerOpen(SourceDown):
         self.state, self.seconds, self.last_error = state, seconds, last_error
         found = f"a circuit breaker that is {state} for {seconds:.0f} s more; last error: {last_error}"
         super().__init__(source, address, found=found, attempts=0)
+
+
+class Throttled(SourceDown):
+    """The next turn to ask comes later than the fetch may wait.
+
+    Attributes:
+        seconds: until it.
+        why: the provider's wish (`Retry-After`, a quota that is used up), or the declared rate.
+    """
+
+    def __init__(self, source: str, address: str, seconds: float, why: str, attempts: int) -> None:
+        self.seconds, self.why = seconds, why
+        found = f"no turn for {seconds:.0f} s more, because of {why}"
+        super().__init__(source, address, found=found, attempts=attempts)
 
 
 class PastUnavailable(PennantError):
@@ -85,7 +101,8 @@ class SourceMalformed(PennantError):
         source: name of the source, `<use case>.<source>`.
         address: URL or path that was read.
         problem: one of `empty`, `html`, `truncated`, `too_large`, `not_text`, `not_records`,
-            `missing_column`, `doubled_column`, `retyped_column`, `no_dates`.
+            `missing_column`, `doubled_column`, `retyped_column`, `no_dates`,
+            `too_many` (an archive of several tables), `endless` (pages without an end).
         column: the column in question, if one is.
         found: what stands there.
         allowed: what may stand there.
@@ -123,9 +140,11 @@ class BatchStopped(PennantError):
         quarantined, rows: how many of the batch's rows failed.
         reasons: count of rows by reason.
         quarantine_uri: where the failing rows are kept, with their reasons; None if there are none.
+        worst: the three worst lines, in words.
+        report: the batch's page.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         use_case: str,
         source: str,
@@ -136,15 +155,34 @@ class BatchStopped(PennantError):
         rows: int,
         reasons: dict[str, int],
         quarantine_uri: str | None,
+        worst: Sequence[str] = (),
+        report: Reference | None = None,
     ) -> None:
         self.use_case, self.source, self.batch_id = use_case, source, batch_id
         self.rules, self.quarantined, self.rows = tuple(rules), quarantined, rows
         self.reasons, self.quarantine_uri = dict(reasons), quarantine_uri
+        self.worst, self.report = tuple(worst), report
         super().__init__(
             f"batch {use_case}/{source}/{batch_id} stopped by {', '.join(self.rules)}: {quarantined} of "
             f"{rows} rows failed, by reason {self.reasons}. The failing rows are kept in "
             f"{quarantine_uri or 'no file'}; nothing of the batch was validated. Look at them, correct the "
             f"declaration if it is wrong, then run the same window again."
+        )
+
+
+class RulesBroken(PennantError):
+    """A use case's `expectations.py` cannot be used.
+
+    Attributes:
+        file: the file.
+        found: what stands there.
+        allowed: what may stand there.
+    """
+
+    def __init__(self, file: Path, found: str, allowed: str) -> None:
+        self.file, self.found, self.allowed = file, found, allowed
+        super().__init__(
+            f"{file}: found {found}; allowed: {allowed}. Mend the file, then run the window again."
         )
 
 

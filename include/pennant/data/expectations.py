@@ -1,4 +1,4 @@
-"""Declared expectations, evaluated by Great Expectations on one column group of a batch.
+"""Rules, evaluated by Great Expectations on one column group of a batch.
 
 Great Expectations takes seconds to import, so a batch without rows or rules never imports it.
 """
@@ -7,56 +7,81 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from pennant.data.errors import ExpectationBroken
-from pennant.declaration.model import Expectation
+from pennant.data.quality.suites import Rule
+from pennant.declaration.expectations import COLUMN_ARGUMENTS, COLUMN_LIST_ARGUMENT
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one expectation found on the rows it was given.
+    """What one rule found on the rows it was given.
 
-    `failing` holds row positions; it is empty for an expectation on the column as a whole.
+    `failing` holds row positions; it is empty for an expectation on the column as a whole. `observed` is
+    what Great Expectations saw, where it says so.
     """
 
-    rule: str
-    on_failure: Literal["stop", "quarantine", "warn"]
+    rule: Rule
     success: bool
     failing: tuple[int, ...]
+    observed: Any = None
 
 
-def evaluate(use_case: str, expectations: Sequence[Expectation], rows: pl.DataFrame) -> list[Outcome]:
-    """Evaluate the expectations of one source and group on its typed rows, in the order declared.
+def evaluate(use_case: str, rules: Sequence[Rule], rows: pl.DataFrame) -> list[Outcome]:
+    """Evaluate the rules of one source and group on its typed rows, in their order.
 
     Raises:
         ExpectationBroken: an unknown expectation, wrong arguments, or one that raises on this data.
     """
-    if not expectations or rows.height == 0:
+    if not rules or rows.height == 0:
         return []
-    first = expectations[0]
     gx, context = _great_expectations()
-    # Row positions must be those of `rows`; moments are compared without zone, all being UTC.
-    frame = rows.with_columns(pl.col(pl.Datetime("us", "UTC")).dt.replace_time_zone(None)).to_pandas()
+    return [_judged(gx, context, use_case, rule, rows) for rule in rules]
+
+
+def _judged(gx: Any, context: Any, use_case: str, rule: Rule, rows: pl.DataFrame) -> Outcome:
+    """One rule on a frame of only the columns it reads: the positions in it are those of `rows`."""
+    expectation = _built(gx, use_case, rule)
     batch = (
         context.data_sources.add_or_update_pandas("batch")
-        .add_dataframe_asset(f"{first.source}.{first.group}")
+        .add_dataframe_asset(f"{rule.source}.{rule.group}")
         .add_batch_definition_whole_dataframe("whole")
-        .get_batch(batch_parameters={"dataframe": frame})
+        .get_batch(batch_parameters={"dataframe": _frame(use_case, rule, rows)})
     )
-    outcomes = []
-    for expectation in expectations:
-        result = batch.validate(_built(gx, use_case, expectation), result_format="COMPLETE")
-        outcomes.append(_outcome(use_case, expectation, result))
-    return outcomes
+    # Which rows fail is asked only where some do: listing them costs more than judging them.
+    result = batch.validate(expectation, result_format="BOOLEAN_ONLY")
+    _raise_if_broken(use_case, rule, result)
+    if bool(result.success):
+        return Outcome(rule, success=True, failing=())
+    result = batch.validate(expectation, result_format="COMPLETE")
+    _raise_if_broken(use_case, rule, result)
+    found = result.to_json_dict().get("result") or {}
+    positions = found.get("unexpected_index_list") or []
+    return Outcome(
+        rule,
+        success=False,
+        failing=tuple(int(position) for position in positions),
+        observed=found.get("observed_value", found.get("unexpected_count")),
+    )
 
 
-def rule_name(expectation: Expectation) -> str:
-    """How a rule is called in reasons: its expectation and the column or columns it is about."""
-    columns = [str(value) for name, value in sorted(expectation.with_.items()) if name.startswith("column")]
-    return f"{expectation.expect}: {', '.join(columns)}" if columns else expectation.expect
+def _frame(use_case: str, rule: Rule, rows: pl.DataFrame) -> "pd.DataFrame":
+    given = [rule.with_[name] for name in COLUMN_ARGUMENTS if name in rule.with_]
+    listed = rule.with_.get(COLUMN_LIST_ARGUMENT)
+    columns = [str(each) for each in (*given, *(listed if isinstance(listed, list) else []))]
+    try:
+        made = rows.with_columns(**dict(rule.derived)) if rule.derived else rows
+        chosen = made.select(columns) if columns else made
+    except pl.exceptions.PolarsError as error:
+        raise _broken(use_case, rule, f"{type(error).__name__}: {error}") from error
+    # Moments are compared without zone, all being UTC.
+    return chosen.with_columns(pl.col(pl.Datetime("us", "UTC")).dt.replace_time_zone(None)).to_pandas()
 
 
 def _great_expectations() -> tuple[Any, Any]:
@@ -69,35 +94,23 @@ def _great_expectations() -> tuple[Any, Any]:
     return gx, context
 
 
-def _built(gx: Any, use_case: str, expectation: Expectation) -> Any:
-    kind = getattr(gx.expectations, expectation.expect, None)
+def _built(gx: Any, use_case: str, rule: Rule) -> Any:
+    kind = getattr(gx.expectations, rule.expect, None)
     if kind is None:
         known = [name for name in dir(gx.expectations) if name.startswith("Expect")]
-        nearest = difflib.get_close_matches(expectation.expect, known, n=1)
+        nearest = difflib.get_close_matches(rule.expect, known, n=1)
         found = "Great Expectations has none of this name"
-        raise _broken(use_case, expectation, found, nearest[0] if nearest else None)
+        raise _broken(use_case, rule, found, nearest[0] if nearest else None)
     try:
-        return kind(**expectation.with_)
+        return kind(**rule.with_)
     except (TypeError, ValueError) as error:
-        raise _broken(use_case, expectation, " ".join(str(error).split())) from error
+        raise _broken(use_case, rule, " ".join(str(error).split())) from error
 
 
-def _outcome(use_case: str, expectation: Expectation, result: Any) -> Outcome:
-    body = result.to_json_dict()
-    raised = [
-        str(info["exception_message"])
-        for info in _infos(body.get("exception_info") or {})
-        if info.get("raised_exception")
-    ]
-    if raised:
-        raise _broken(use_case, expectation, raised[0])
-    failing = (body.get("result") or {}).get("unexpected_index_list") or []
-    return Outcome(
-        rule=rule_name(expectation),
-        on_failure=expectation.on_failure,
-        success=bool(body["success"]),
-        failing=tuple(int(position) for position in failing),
-    )
+def _raise_if_broken(use_case: str, rule: Rule, result: Any) -> None:
+    for info in _infos(dict(result.exception_info or {})):
+        if info.get("raised_exception"):
+            raise _broken(use_case, rule, str(info["exception_message"]))
 
 
 def _infos(exception_info: dict[str, Any]) -> list[dict[str, Any]]:
@@ -107,9 +120,5 @@ def _infos(exception_info: dict[str, Any]) -> list[dict[str, Any]]:
     return [info for info in exception_info.values() if isinstance(info, dict)]
 
 
-def _broken(
-    use_case: str, expectation: Expectation, found: str, nearest: str | None = None
-) -> ExpectationBroken:
-    return ExpectationBroken(
-        use_case, expectation.source, expectation.group, expectation.expect, found=found, nearest=nearest
-    )
+def _broken(use_case: str, rule: Rule, found: str, nearest: str | None = None) -> ExpectationBroken:
+    return ExpectationBroken(use_case, rule.source, rule.group, rule.expect, found=found, nearest=nearest)

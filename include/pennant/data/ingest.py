@@ -7,10 +7,11 @@ from sqlalchemy import Engine, select
 
 from pennant.data import records
 from pennant.data.asking.access import Accesses
-from pennant.data.asking.engine import Asking, remember, retrieve
+from pennant.data.asking.cache import forget
+from pennant.data.asking.engine import Asking, retrieve
 from pennant.data.batches import BatchName, land, landed, landed_windows, stored_items
 from pennant.data.connectors.base import Answer
-from pennant.data.errors import SourceDown, SourceMalformed
+from pennant.data.errors import SourceMalformed
 from pennant.data.items import items_of
 from pennant.data.lake import Lake, sha256_of
 from pennant.data.reading import read_parts
@@ -42,19 +43,24 @@ def fetch(
     Raises:
         SourceDown: the provider gave no complete answer; nothing was stored.
         SourceMalformed: it gave something else than the declared table; nothing was stored.
+        PastUnavailable: it only tells how things stand now, and the window is over.
+        MissingConnection: its key or database is in an Airflow connection that is not there.
         LakeFull: the lake's disk is full; nothing was left half-written.
     """
     name = BatchName(use_case.name, source_name, window)
     lake.sweep()
     batch = landed(name, lake)
     if batch is None:
+        place = Asking(lake, warehouse, settings, access)
+        answers = retrieve(use_case, source_name, window, place)
         try:
-            items, request = _taken(use_case, source_name, window, Asking(lake, warehouse, settings, access))
-        except (SourceDown, SourceMalformed) as error:
+            items, request = _taken(use_case, source_name, window, answers, lake)
+        except SourceMalformed as error:
             records.source_failed(warehouse, use_case.name, source_name, str(error))
+            forget(lake, use_case.name, source_name)  # what cannot be read is no reason not to ask again
             raise
         batch = land(name, items, request, lake)
-        records.source_answered(warehouse, use_case.name, source_name)
+        records.source_learned(warehouse, use_case.name, source_name, items["known_at"].max())
     reference, manifest = batch
     records.batch_landed(warehouse, reference, manifest)
     return reference
@@ -79,14 +85,12 @@ def pending(use_case: DataUseCase, lake: Lake, warehouse: Engine, as_of: datetim
 
 
 def _taken(
-    use_case: DataUseCase, source_name: str, window: Window, place: Asking
+    use_case: DataUseCase, source_name: str, window: Window, answers: list[Answer], lake: Lake
 ) -> tuple[pl.DataFrame, dict[str, object]]:
-    source, lake = use_case.sources[source_name], place.lake
-    answers = retrieve(use_case, source_name, window, place)
+    source = use_case.sources[source_name]
     table, columns = read_parts(answers, source)
     address = answers[0].address if answers else "(no part of it is there yet)"
     items = items_of(table, f"{use_case.name}.{source_name}", address, source)
-    remember(answers, place)
     windows = landed_windows(use_case.name, source_name, lake, before=window.start)
     stored = stored_items(use_case.name, source_name, source, windows, lake)
     request: dict[str, object] = {

@@ -1,6 +1,7 @@
 """What the data room tells the warehouse: the state of batches and the health of sources."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -45,21 +46,35 @@ def batch_judged(
     )
 
 
+def batch_described(
+    connection: Connection, name: BatchName, statistics: Mapping[str, object], report_uri: str
+) -> None:
+    """Record the numbers of a batch, which later ones are compared with, and where its page is."""
+    connection.execute(
+        update(data_batches)
+        .where(data_batches.c.use_case == name.use_case, data_batches.c.source == name.source)
+        .where(data_batches.c.batch_id == name.batch_id)
+        .values(statistics=dict(statistics), report_uri=report_uri)
+    )
+
+
 def hold_batch(connection: Connection, name: BatchName) -> None:
     """Let one transaction at a time write what a batch's validation gives."""
     lock = func.pg_advisory_xact_lock(func.hashtextextended(name.path("validated"), 0))
     connection.execute(select(lock))
 
 
-def source_answered(warehouse: Engine, use_case: str, source: str) -> None:
-    """Record that a source gave its table."""
-    row = insert(source_health).values(use_case=use_case, source=source, state="ok", consecutive_failures=0)
-    row = row.on_conflict_do_update(
-        index_elements=[source_health.c.use_case, source_health.c.source],
-        set_={"state": "ok", "consecutive_failures": 0, "last_error": None, "updated_at": func.now()},
-    )
+def source_learned(warehouse: Engine, use_case: str, source: str, newest: object) -> None:
+    """Record the moment of the newest value that landed; an older window's says nothing new."""
+    if not isinstance(newest, datetime):
+        return
+    later = func.greatest(source_health.c.newest_known_at, newest)
     with warehouse.begin() as connection:
-        connection.execute(row)
+        connection.execute(
+            update(source_health)
+            .where(source_health.c.use_case == use_case, source_health.c.source == source)
+            .values(newest_known_at=later)
+        )
 
 
 def source_failed(warehouse: Engine, use_case: str, source: str, error: str) -> None:

@@ -10,7 +10,7 @@ from pennant.data.identities import resolve
 from pennant.data.items import group_columns
 from pennant.data.lake import Lake
 from pennant.data.reading import POLARS_TYPES, UTC_MOMENT
-from pennant.declaration.model import Source, DataUseCase
+from pennant.declaration.model import DataUseCase, Source
 from pennant.reference import Reference, Window
 
 

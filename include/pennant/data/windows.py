@@ -28,7 +28,7 @@ ARRIVALS = ("on_time", "correction", "late")
 def take(
     items: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str], window: Window, landed: Sequence[Window]
 ) -> pl.DataFrame:
-    """The items of `window`, with a column `arrival`, sorted; `known_at` is in the window (or later, if live).
+    """The items of `window`, with a column `arrival`, sorted; `known_at` is in the window, or later if live.
 
     Args:
         items: every item of the provider's table (see `pennant.data.items`).

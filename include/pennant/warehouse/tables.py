@@ -216,10 +216,29 @@ data_batches = Table(
     Column("rows", Integer, nullable=False),
     Column("quarantined", Integer, nullable=False, server_default="0"),
     Column("reasons", JSONB, nullable=False, server_default="{}"),
+    Column("statistics", JSONB, nullable=False, server_default="{}"),
+    Column("report_uri", Text),
     Column("manifest_uri", Text, nullable=False),
     Column("sha256", Text, nullable=False),
     _created(),
     PrimaryKeyConstraint("use_case", "source", "batch_id"),
+)
+
+# What was looked at in a batch, one row per rule; `number` keeps their order.
+data_checks = Table(
+    "data_checks",
+    metadata,
+    Column("use_case", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("batch_id", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("on_failure", Text, nullable=False),  # stop, quarantine, warn
+    Column("success", Boolean, nullable=False),
+    Column("failing", Integer, nullable=False),
+    Column("observed", JSONB),
+    _created(),
+    PrimaryKeyConstraint("use_case", "source", "batch_id", "number"),
 )
 
 source_health = Table(
