@@ -86,27 +86,26 @@ def test_batters_of_a_club_face_the_other_clubs_pitchers() -> None:
 
 def test_where_nobody_is_known_nothing_is_said() -> None:
     found = follow([[{"P": 20, "Q": 20}], [{"P": 20, "Q": 20}]], {})
-    assert (found.pitchers.height, found.games.height, found.faced.height) == (0, 0, 0)
+    assert (found.pitchers.height, found.opponents.height, found.faced.height) == (0, 0, 0)
 
 
 def test_the_clubs_of_a_game_to_come_do_not_hang_on_who_comes_in_from_the_bullpen() -> None:
     played = [[{"A1": 20, "B1": 20}], [{"A2": 20, "B2": 20}], [{"B3": 4, "A3": 5, "C1": 20, "C2": 20}]]
     coming = {"A1": 0, "B1": 0}
     bullpens = ({}, {"A3": 0}, {"A3": 0, "B3": 0, "C3": 0, "nobody": 0})
-    said = [
-        follow([*played, [{**coming, **bullpen}]], STARTERS, known_late=1).games.filter(
-            pl.col("entity") == "3"
+    said = []
+    for bullpen in bullpens:
+        found = follow([*played, [{**coming, **bullpen}]], STARTERS, known_late=1).opponents
+        said.append(
+            dict(found.filter(pl.col("entity").is_in(["3-A1", "3-B1"])).select("entity", "club").rows())
         )
-        for bullpen in bullpens
-    ]
-    assert all(each.equals(said[0]) for each in said)
-    assert said[0].select("one", "other").row(0) == ("A", "B")
+    assert said == [{"3-A1": "B", "3-B1": "A"}] * 3
 
 
 def test_what_comes_later_changes_nothing_before() -> None:
     days = [[{"A1": 20, "B1": 20, "n": 3}], [{"A2": 20, "C1": 20, "n": 4}], [{"B1": 20, "C1": 19, "n": 5}]]
     whole, part = follow(days, STARTERS), follow(days[:2], STARTERS)
-    for name in ("pitchers", "games", "faced"):
+    for name in ("pitchers", "opponents", "faced"):
         assert getattr(whole, name).head(getattr(part, name).height).equals(getattr(part, name))
 
 

@@ -23,13 +23,13 @@ class ClubKnowledge:
 
     Attributes:
         pitchers: entity (pitcher), known_at, club.
-        games: entity (game), known_at, one, other: the two clubs.
+        opponents: entity (`<game>-<pitcher>`), known_at, club: whom a pitcher is to meet.
         faced: entity (the club at bat), known_at, event_time, strikeouts, batters: what the other club's
             pitchers did in one game.
     """
 
     pitchers: pl.DataFrame
-    games: pl.DataFrame
+    opponents: pl.DataFrame
     faced: pl.DataFrame
 
 
@@ -46,7 +46,7 @@ def club_knowledge(
         listed: known_at, event_time, game, pitcher: who is to pitch.
         finished: known_at, event_time, game, pitcher, strikeouts, batters: who has.
         told: known_at, pitcher, club: where another source says it.
-        before: the clubs of a game are settled this long before it, from what is known by then.
+        before: whom a pitcher meets is settled this long before the game, from what is known by then.
         starter_batters: a pitcher who faced this many batters in his last game is a usual starter.
     """
     at = pl.col("event_time") - before
@@ -80,7 +80,7 @@ class _Clubs:
         self.club: dict[str, str] = {}
         self.possible: dict[str, set[str]] = {}
         self.pitchers: list[tuple[object, ...]] = []
-        self.games: list[tuple[object, ...]] = []
+        self.opponents: list[tuple[object, ...]] = []
         self.faced: list[tuple[object, ...]] = []
 
     def tell(self, when: object, pitcher: str, club: str) -> None:
@@ -90,19 +90,24 @@ class _Clubs:
         self.possible.pop(pitcher, None)
 
     def ask(self, when: object, game: str, pitchers: list[str]) -> None:
-        """Settle the clubs of a game to come by its usual starters alone.
+        """Settle whom each pitcher of a game to come meets, by its usual starters alone.
 
         How many relievers came in is part of how the game went: nothing may hang on them, not even whether
-        the clubs are known.
+        the other club is known.
         """
-        clubs = self.clubs_of([pitcher for pitcher in pitchers if pitcher in self.starters], fewest=1)
-        if clubs:
-            self.games.append((game, when, *clubs))
+        starters = [pitcher for pitcher in pitchers if pitcher in self.starters]
+        votes = Counter(self.club[pitcher] for pitcher in starters if pitcher in self.club)
+        for pitcher in pitchers:
+            mine = self.club.get(pitcher)
+            others = sorted(((-count, club) for club, count in votes.items() if club != mine))[:2]
+            alone = len(others) == 1 or (len(others) == 2 and others[0][0] < others[1][0])
+            if mine is not None and alone:
+                self.opponents.append((f"{game}-{pitcher}", when, others[0][1]))
 
     def play(
         self, when: object, start: object, pitchers: list[str], strikeouts: list[int], batters: list[int]
     ) -> None:
-        clubs = self.clubs_of(pitchers, min(_FEWEST_VOTES, len(pitchers) // 4))
+        clubs = self.clubs_of(pitchers)
         for pitcher, faced in zip(pitchers, batters, strict=True):
             (self.starters.add if faced >= self.starter_batters else self.starters.discard)(pitcher)
         if clubs is None:
@@ -127,11 +132,11 @@ class _Clubs:
         if len(left) == 1:
             self.tell(when, pitcher, next(iter(left)))
 
-    def clubs_of(self, pitchers: list[str], fewest: int) -> tuple[str, str] | None:
+    def clubs_of(self, pitchers: list[str]) -> tuple[str, str] | None:
         """The two clubs with the most pitchers of known club; None if they do not stand out."""
         votes = Counter(self.club[pitcher] for pitcher in pitchers if pitcher in self.club)
         first = sorted(votes.items(), key=lambda vote: (-vote[1], vote[0]))[:3]
-        if len(first) < 2 or first[1][1] < fewest:
+        if len(first) < 2 or first[1][1] < min(_FEWEST_VOTES, len(pitchers) // 4):
             return None
         if len(first) == 3 and first[2][1] == first[1][1]:
             return None
@@ -143,6 +148,6 @@ class _Clubs:
         faced = who | {"event_time": moment, "strikeouts": number, "batters": number}
         return ClubKnowledge(
             pl.DataFrame(self.pitchers, who | {"club": text}, orient="row"),
-            pl.DataFrame(self.games, who | {"one": text, "other": text}, orient="row"),
+            pl.DataFrame(self.opponents, who | {"club": text}, orient="row"),
             pl.DataFrame(self.faced, faced, orient="row"),
         )

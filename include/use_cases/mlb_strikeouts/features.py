@@ -17,12 +17,12 @@ from pennant.features.view import View
 EASTERN = "America/New_York"
 STARTER_BATTERS = 9
 """Batters faced from which an appearance counts as a start; see the label."""
-BATTERS_OF_PRIOR = 120.0
+BATTERS_OF_PRIOR = 70.0
 """A pitcher's rate is shrunk to the league's as if he had faced this many batters at that rate."""
 BATTERS_OF_CLUB_PRIOR = 1000.0
 BATTERS_OF_RECENT_PRIOR = 300.0
-RECENT_GAMES = 6.0
-CLUB_RECENT_GAMES = 15.0
+RECENT_GAMES = 12.0
+CLUB_RECENT_GAMES = 25.0
 LEAGUE_GAMES = 5000.0
 """Half-life of the league's rate, in appearances: about two months."""
 LONGEST_REST_DAYS = 30.0
@@ -157,10 +157,8 @@ def _told(view: View) -> pl.DataFrame:
 
 def _opponent(view: View, clubs: ClubKnowledge, name: str) -> dict[str, pl.Series]:
     """How often the batters of the other club strike out."""
-    mine = view.asof(PITCHER, clubs.pitchers, "club")["club"]
-    both = view.asof("game_pk", clubs.games, "one", "other").with_columns(mine=mine)
-    other = pl.when(pl.col("mine") == pl.col("one")).then("other").when(pl.col("mine") == pl.col("other"))
-    against = pl.lit(both.select(club=other.then("one"))["club"])
+    here = pl.concat_str("game_pk", PITCHER, separator="-")
+    against = pl.lit(view.asof(here, clubs.opponents, "club")["club"])
     rate = shrunk_rate(clubs.faced, "strikeouts", "batters", BATTERS_OF_CLUB_PRIOR, LEAGUE_GAMES)
     recent = shrunk_rate(
         clubs.faced, "strikeouts", "batters", BATTERS_OF_RECENT_PRIOR, LEAGUE_GAMES, CLUB_RECENT_GAMES
