@@ -1,0 +1,43 @@
+"""Keeps secrets out of everything that is stored, raised or logged."""
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+_SHORTEST_IN_DATA = 8
+"""A shorter secret is not looked for in a provider's data: it would be found in honest values."""
+
+
+class Secrets:
+    """The secrets of one fetch, in every spelling in which a provider or a library may repeat them."""
+
+    def __init__(self, *values: str) -> None:
+        self._values = [each for each in values if each]
+        spelled = {form for value in self._values for form in _forms(value)}
+        self._forms = sorted(spelled, key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        return f"Secrets({len(self._values)})"
+
+    def masked(self, text: str) -> str:
+        """The text without the secrets."""
+        for form in self._forms:
+            text = text.replace(form, MASK)
+        return text
+
+    def masked_content(self, content: bytes) -> bytes:
+        """A body without the secrets: some providers repeat the key, as in the link to a next page."""
+        for form in self._forms:
+            if len(form) >= _SHORTEST_IN_DATA:
+                content = content.replace(form.encode(), MASK.encode())
+        return content
+
+    def within(self, text: str) -> bool:
+        """Whether a secret stands in the text."""
+        return any(form in text for form in self._forms)
+
+
+def _forms(value: str) -> list[str]:
+    coded = base64.b64encode(value.encode()).decode()
+    return [value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1], coded]
