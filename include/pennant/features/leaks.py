@@ -7,7 +7,7 @@ What this does *not* find: a leak through a value that happens to make no differ
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import ModuleType
 
@@ -25,6 +25,8 @@ EXAMPLES = 5
 """Leaks reported per feature; one is enough to go and look."""
 CLOCKS = ["event_time", "known_at", "batch_as_of"]
 TOLERANCE = 1e-9
+TRIES = 3
+TOGETHER = "several together"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Leak:
         moment: when the request was made.
         before: the value with the true future.
         after: the value with another future.
+        origin: the column whose future it read, `source.group.column`, as far as one alone moves it; else
+            `source.group`, or `several together`.
     """
 
     feature: str
@@ -44,6 +48,7 @@ class Leak:
     moment: datetime
     before: float | None
     after: float | None
+    origin: str = TOGETHER
 
 
 def leaks(
@@ -84,38 +89,112 @@ def leaks_of(
     truth = feature_rows(use_case, module, tables, requests)
     asked = requests["moment"].unique().sort()
     chosen = asked.gather(np.unique(np.linspace(0, len(asked) - 1, moments + 2).astype(np.int64)[1:-1]))
-    features, baselines = list(use_case.features), [BASELINE + name for name in baseline_columns(use_case)]
-    settling = timedelta(hours=use_case.spine.lead_hours + use_case.label.delay_hours)
-    label = (use_case.label.source, use_case.label.group)
-    # Who asks and when stays; the other columns of later requests are as unknown as the tables are.
-    kept = ["entity", "event_time", "moment", "settled_at", *tables.keys[use_case.spine.source]]
-    found: dict[str, list[Leak]] = {name: [] for name in (*features, *baselines)}
+    trial = _Trial(use_case, module, tables, requests, truth)
+    found: dict[str, list[Leak]] = {name: [] for name in (*trial.features, *trial.baselines)}
     for number, moment in enumerate(chosen):
-        for columns, closing in ((features, timedelta(0)), (baselines, settling)):
-            stream = np.random.default_rng([seed, number])
-            # A baseline may know closing values of its game, but of outcomes only what a feature may.
-            since = {group: moment if group == label else moment + closing for group in tables.frames}
-            changed = feature_rows(
-                use_case,
-                module,
-                with_other_future(tables, since, stream),
-                _changed(requests, pl.col("moment") > moment, kept, stream),
+        for columns, closing in ((trial.features, timedelta(0)), (trial.baselines, trial.settling)):
+            for leak in trial.moved(columns, moment, closing, [seed, number]):
+                found[leak.feature].append(leak)
+    first = [leak for name in found for leak in _first(found[name])]
+    moment_of = {leak.feature: leak for leak in reversed(first)}
+    origins = {name: trial.origin(leak, [seed, len(chosen)]) for name, leak in moment_of.items()}
+    return [replace(leak, origin=origins[leak.feature]) for leak in first]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One use case whose future is changed again and again."""
+
+    use_case: DataUseCase
+    module: ModuleType
+    tables: Tables
+    requests: pl.DataFrame
+    truth: pl.DataFrame
+
+    @property
+    def features(self) -> list[str]:
+        return list(self.use_case.features)
+
+    @property
+    def baselines(self) -> list[str]:
+        return [BASELINE + name for name in baseline_columns(self.use_case)]
+
+    @property
+    def settling(self) -> timedelta:
+        return timedelta(hours=self.use_case.spine.lead_hours + self.use_case.label.delay_hours)
+
+    @property
+    def label(self) -> Group:
+        return (self.use_case.label.source, self.use_case.label.group)
+
+    def moved(
+        self,
+        columns: list[str],
+        moment: datetime,
+        closing: timedelta,
+        seed: list[int],
+        only: tuple[Group, str | None] | None = None,
+    ) -> list[Leak]:
+        """Columns of requests up to `moment` that move when what is known later is another.
+
+        A baseline may know closing values of its game (until `moment` + `closing`), but of outcomes only what
+        a feature may. With `only`, just this group, or this column of it, is changed.
+        """
+        stream = np.random.default_rng(seed)
+        since = {group: moment if group == self.label else moment + closing for group in self.tables.frames}
+        requests = self.requests
+        if only is None:
+            # Who asks and when stays; the other columns of later requests are as unknown as the tables are.
+            kept = ["entity", "event_time", "moment", "settled_at"]
+            kept += self.tables.keys[self.use_case.spine.source]
+            requests = _changed(requests, pl.col("moment") > moment, kept, stream)
+        else:
+            since = {only[0]: since[only[0]]}
+        other = with_other_future(self.tables, since, stream, only[1] if only else None)
+        changed = feature_rows(self.use_case, self.module, other, requests)
+        both = self.truth.filter(pl.col("moment") <= moment).join(changed, on="entity", suffix="_after")
+        return [leak for name in columns for leak in _moved(both, name)]
+
+    def origin(self, leak: Leak, seed: list[int]) -> str:
+        """The column whose future alone moves a leaking feature; its group; or neither."""
+        closing = self.settling if leak.feature.startswith(BASELINE) else timedelta(0)
+
+        def moves(group: Group, column: str | None) -> bool:
+            # A change at random may leave a flag or a text as it was: some tries tell.
+            return any(
+                self.moved([leak.feature], leak.moment, closing, [*seed, tries], (group, column))
+                for tries in range(TRIES)
             )
-            both = truth.filter(pl.col("moment") <= moment).join(changed, on="entity", suffix="_after")
-            for name in columns:
-                found[name] += _moved(both, name)
-    return [leak for name in found for leak in _first(found[name])]
+
+        for group in self.tables.frames:
+            if not moves(group, None):
+                continue
+            columns = [name for name in self.tables.frames[group].columns if name not in self.kept(group)]
+            named = next((name for name in columns if moves(group, name)), None)
+            return ".".join([*group, named] if named else group)
+        return TOGETHER
+
+    def kept(self, group: Group) -> list[str]:
+        return [*self.tables.keys[group[0]], *CLOCKS]
 
 
-def with_other_future(tables: Tables, since: Mapping[Group, datetime], stream: np.random.Generator) -> Tables:
+def with_other_future(
+    tables: Tables,
+    since: Mapping[Group, datetime],
+    stream: np.random.Generator,
+    column: str | None = None,
+) -> Tables:
     """Return the tables with every value changed that became known after its group's moment in `since`.
 
-    Clocks and keys stay.
+    Clocks, keys and groups that `since` does not name stay. With `column`, only that one is changed.
     """
-    frames = {}
-    for (source, group), frame in tables.frames.items():
-        kept = [*tables.keys[source], *CLOCKS]
-        frames[source, group] = _changed(frame, pl.col("known_at") > since[source, group], kept, stream)
+    frames = dict(tables.frames)
+    for group, moment in since.items():
+        frame = tables.frames[group]
+        kept = [*tables.keys[group[0]], *CLOCKS]
+        if column is not None:
+            kept = [name for name in frame.columns if name != column]
+        frames[group] = _changed(frame, pl.col("known_at") > moment, kept, stream)
     return Tables(frames, tables.keys)
 
 
