@@ -84,6 +84,13 @@ def healths(warehouse: Engine, use_case: str | None = None) -> list[Health]:
         return [Health(**row) for row in connection.execute(wanted).mappings()]
 
 
+def database_moment(warehouse: Engine) -> datetime:
+    """Now, by the clock that the moments of `Health` are of."""
+    with warehouse.connect() as connection:
+        moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment
+
+
 def answered(
     warehouse: Engine, use_case: str, source: str, provider: str, tally: Tally, *, fallback: bool
 ) -> None:
