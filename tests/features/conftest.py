@@ -92,7 +92,7 @@ def land(lake: Lake) -> Callable[..., None]:
             found = pl.concat(parts).sort("known_at", "event_time", *declared.key)
             if found.height:
                 body = io.BytesIO()
-                found.write_parquet(body)
+                found.with_columns(provider=pl.lit(declared.kind)).write_parquet(body)
                 lake.put(f"{folder}/{group}.parquet", body.getvalue())
                 sha256 = hashlib.sha256(body.getvalue()).hexdigest()
                 held[group] = {"rows": found.height, "sha256": sha256}

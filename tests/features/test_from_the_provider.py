@@ -6,6 +6,7 @@ from itertools import pairwise
 import polars as pl
 import pytest
 
+from pennant.data.asking.access import from_environment
 from pennant.data.ingest import fetch, validate
 from pennant.data.lake import Lake
 from pennant.features.build import request_rows
@@ -46,8 +47,10 @@ def season(league_demo, warehouse, tmp_path_factory):
             if as_of == MARCH:
                 early = build_snapshot(declared, lake, settings, FEBRUARY)
             now[0] = as_of
-            batch = fetch(declared, "games", Window(start, as_of), lake, warehouse, settings)
-            validate(declared, batch, lake, warehouse)
+            batch = fetch(
+                declared, "games", Window(start, as_of), lake, warehouse, settings, from_environment
+            )
+            validate(declared, batch, lake, warehouse, settings)
     return declared, lake, settings, early
 
 

@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pennant.errors import PennantError
+from pennant.reference import Reference
+
+if TYPE_CHECKING:
+    from pennant.features.leaks import Leak
 
 
 class FeaturesModuleBroken(PennantError):
@@ -48,6 +53,28 @@ class UnknownColumns(PennantError):
         """Keep what was asked for and what there is."""
         self.what, self.found, self.allowed = what, list(found), list(allowed)
         super().__init__(f"{what}: found {', '.join(found)}; allowed are {', '.join(allowed)}")
+
+
+class LeakFound(PennantError):
+    """A feature read what was not yet known.
+
+    Attributes:
+        use_case: whose feature.
+        leaks: what was found (`pennant.features.leaks.Leak`), at least one.
+        report: the page with all of them.
+    """
+
+    def __init__(self, use_case: str, leaks: Sequence["Leak"], report: Reference) -> None:
+        """Keep what was found and where it can be looked at."""
+        self.use_case, self.leaks, self.report = use_case, tuple(leaks), report
+        names = sorted({leak.feature for leak in leaks})
+        first = self.leaks[0]
+        super().__init__(
+            f"{use_case}: {len(names)} features read the future: {', '.join(names)}. The first: {first.feature} of "
+            f"{first.entity} at {first.moment:%Y-%m-%d %H:%M} UTC moved from {first.before} to {first.after} when "
+            f"only what became known later was changed (origin: {first.origin}). Nothing was trained. "
+            f"See {report.uri}; mend features.py, or the known_at of that column in the declaration"
+        )
 
 
 class NoSnapshotRows(PennantError):
