@@ -43,8 +43,8 @@ class FootballData:
             if name not in OPTIONS
         ]
         if not isinstance(source.options.get("division"), str):
-            given = source.options.get("division", "nothing")
-            found.append(f"option division: found {given!r}; allowed: a division's code such as E0")
+            given = repr(source.options["division"]) if "division" in source.options else "nothing"
+            found.append(f"option division: found {given}; allowed: a division's code such as E0")
         first = source.options.get("first_season")
         if not isinstance(first, int) or isinstance(first, bool) or not 1993 <= first <= 2100:
             given = "nothing" if first is None else repr(first)

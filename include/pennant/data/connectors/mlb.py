@@ -49,8 +49,8 @@ class Mlb:
             if name not in OPTIONS
         ]
         if source.options.get("table") not in TABLES:
-            given = source.options.get("table", "nothing")
-            found.append(f"option table: found {given!r}; allowed: {', '.join(TABLES)}")
+            given = repr(source.options["table"]) if "table" in source.options else "nothing"
+            found.append(f"option table: found {given}; allowed: {', '.join(TABLES)}")
         if source.url is None and source.path is None:
             found.append("mlb needs an address: url, path, or both")
         return found
