@@ -27,7 +27,7 @@ def unpacked(content: bytes, limit: int = MAX_BYTES) -> bytes:
     """
     if content[:2] == b"\x1f\x8b":
         return gunzipped(content, limit)
-    if content[:4] == b"PK\x03\x04":
+    if content[:4] in {b"PK\x03\x04", b"PK\x05\x06"}:
         return _unzipped(content, limit)
     return content
 

@@ -194,17 +194,17 @@ class Provider:
         url = _with_params(httpx.URL(target.web or ""), params)
         conditions = held.conditions if held is not None else {}
         reply = await self._exchange(url, {**ask.headers, **conditions}, client)
-        now = retrieved_now()
         if reply.content is None:
             if held is None:
                 raise Refused("status 304 to an unconditional request")
-            await in_thread(slot.keep, replace(held, checked_at=now))
+            await in_thread(slot.keep, replace(held, checked_at=retrieved_now()))
             return self._from(held, ask, page)
         content_type = self.secrets.masked(reply.headers.get("content-type", ""))
         answer = await self._whole(ask, page, address, reply.content, content_type)
         etag, modified = reply.headers.get("etag"), reply.headers.get("last-modified")
         if etag or modified or self.source.cache_seconds:
-            kept = Held(address, content_type, etag, modified, answer.retrieved_at, now, answer.content)
+            moment = answer.retrieved_at
+            kept = Held(address, content_type, etag, modified, moment, moment, answer.content)
             await in_thread(slot.keep, kept)
         return replace(answer, etag=etag, last_modified=modified)
 
