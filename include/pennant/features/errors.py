@@ -70,9 +70,9 @@ class LeakFound(PennantError):
         names = sorted({leak.feature for leak in leaks})
         first = self.leaks[0]
         super().__init__(
-            f"{use_case}: {len(names)} features read the future: {', '.join(names)}. The first: {first.feature} of "
-            f"{first.entity} at {first.moment:%Y-%m-%d %H:%M} UTC moved from {first.before} to {first.after} when "
-            f"only what became known later was changed (origin: {first.origin}). Nothing was trained. "
+            f"{use_case}: {len(names)} features read the future: {', '.join(names)}. The first: "
+            f"{first.feature} of {first.entity} at {first.moment:%Y-%m-%d %H:%M} UTC moved from "
+            f"{first.before} to {first.after} when only what became known later was changed (origin: {first.origin}). Nothing was trained. "
             f"See {report.uri}; mend features.py, or the known_at of that column in the declaration"
         )
 

@@ -1,51 +1,184 @@
-"""The online store: the newest features of each entity, for programs that only know its name."""
+"""The online store: the newest known values, for programs that only know a name.
 
+It holds the newest row of every declared view per entity, and under the view `request` the finished feature
+row of each event to predict. A row has both clocks: the event it is about, and when it was known.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from math import isnan
 
 import polars as pl
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
+from pennant.data.lake import Lake
 from pennant.declaration.model import DataUseCase
+from pennant.features.build import feature_rows, requests_of
+from pennant.features.module import features_module
+from pennant.features.tables import load_tables
+from pennant.features.views import CLOCKS, timelines
+from pennant.settings import Settings
 from pennant.warehouse.tables import feature_store
 
+REQUEST = "request"
+"""Name under which finished feature rows are stored."""
 CHUNK = 1_000
+
+_STORE = insert(feature_store)
+_NEWER = _STORE.on_conflict_do_update(
+    index_elements=["use_case", "view", "entity"],
+    set_={name: _STORE.excluded[name] for name in ("event_time", "known_at", "as_of", "values")},
+    where=(feature_store.c.known_at < _STORE.excluded.known_at)
+    | (
+        (feature_store.c.known_at == _STORE.excluded.known_at)
+        & (feature_store.c.as_of <= _STORE.excluded.as_of)
+    ),
+).returning(feature_store.c.entity)
+_LOOKUP = select(feature_store).where(
+    feature_store.c.use_case == bindparam("use_case"),
+    feature_store.c.view == bindparam("view"),
+    feature_store.c.entity.in_(bindparam("entities", expanding=True)),
+)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the store holds of one entity.
+
+    Attributes:
+        entity: whom it is about.
+        event_time: the event of the newest value.
+        known_at: when it became known.
+        values: column to value; None where it is missing.
+        stale: it became known longer ago than its view allows.
+    """
+
+    entity: str
+    event_time: datetime
+    known_at: datetime
+    values: dict[str, float | str | None]
+    stale: bool
 
 
 def publish(use_case: DataUseCase, rows: pl.DataFrame, warehouse: Engine) -> int:
-    """Put rows of `request_rows` into `feature_store`; what is newer there already stays.
+    """Put rows of `request_rows` into the store as view `request`; what is newer there already stays.
 
     Args:
         use_case: its features are stored, nothing else.
-        rows: `entity`, `event_time`, `moment` (stored as `as_of`) and the features.
+        rows: `entity`, `event_time`, `moment` (when they were known) and the features.
         warehouse: a migrated warehouse.
 
     Returns:
         How many rows were new or newer.
     """
-    records = [
-        {
-            "use_case": use_case.name,
-            "entity": row["entity"],
-            "event_time": row["event_time"],
-            "as_of": row["moment"],
-            "values": {name: _plain(row[name]) for name in use_case.features},
-        }
-        for row in rows.select("entity", "event_time", "moment", *use_case.features).iter_rows(named=True)
-    ]
-    statement = insert(feature_store)
-    new = statement.excluded
-    upsert = statement.on_conflict_do_update(
-        index_elements=["use_case", "entity"],
-        set_={"event_time": new.event_time, "as_of": new.as_of, "values": new["values"]},
-        where=feature_store.c.as_of <= new.as_of,
-    ).returning(feature_store.c.entity)
-    written = 0
+    chosen = rows.select("entity", pl.col("moment").alias("known_at"), "event_time", *use_case.features)
     with warehouse.begin() as connection:
-        for start in range(0, len(records), CHUNK):
-            written += len(connection.execute(upsert, records[start : start + CHUNK]).all())
+        return _store(connection, use_case.name, REQUEST, chosen, None)
+
+
+def publish_views(
+    use_case: DataUseCase, made: dict[str, pl.DataFrame], as_of: datetime, warehouse: Engine
+) -> int:
+    """Put the newest row of each entity of each timeline into the store, all of them or none.
+
+    Args:
+        use_case: whose views.
+        made: timelines by view, as known at `as_of`.
+        as_of: the moment; an older one than the stored changes nothing.
+        warehouse: a migrated warehouse.
+
+    Returns:
+        How many rows were new or newer.
+    """
+    with warehouse.begin() as connection:
+        return sum(
+            _store(connection, use_case.name, view, newest_of(timeline), as_of)
+            for view, timeline in made.items()
+        )
+
+
+def newest_of(timeline: pl.DataFrame) -> pl.DataFrame:
+    """The last known row of each entity; at equal `known_at` the last one."""
+    named = timeline.filter(pl.col("entity").is_not_null())
+    ordered = named.sort("known_at", maintain_order=True)
+    return ordered.unique(subset=["entity"], keep="last", maintain_order=True)
+
+
+def publish_known(
+    use_case: DataUseCase, lake: Lake, settings: Settings, warehouse: Engine, as_of: datetime
+) -> int:
+    """Publish what is known at `as_of`: every view, and the features of the events that are listed ahead.
+
+    Returns:
+        How many rows were new or newer.
+    """
+    tables = load_tables(use_case, lake, as_of)
+    module = features_module(settings.use_cases / use_case.name)
+    written = publish_views(use_case, timelines(module, tables, as_of), as_of, warehouse)
+    ahead = use_case.sources[use_case.spine.source].ahead_days
+    since = as_of - timedelta(hours=use_case.label.delay_hours)
+    coming = requests_of(use_case, tables, since, as_of + timedelta(days=ahead), as_of)
+    if coming.height:
+        written += publish(use_case, feature_rows(use_case, module, tables, coming), warehouse)
     return written
 
 
-def _plain(value: float | None) -> float | None:
-    return None if value is None or isnan(value) else float(value)
+def lookup(
+    warehouse: Engine, use_case: str, view: str, entities: Sequence[str], at: datetime, fresh_hours: float
+) -> dict[str, Held]:
+    """The newest values of some entities; one that was never published is not in the answer.
+
+    Args:
+        warehouse: where the store is.
+        use_case: whose view.
+        view: the view's name, or `request`.
+        entities: whose values.
+        at: the moment of asking.
+        fresh_hours: older than that at `at` is stale.
+    """
+    given = {"use_case": use_case, "view": view, "entities": list(entities)}
+    limit = at - timedelta(hours=fresh_hours)
+    with warehouse.connect() as connection:
+        return {
+            row.entity: Held(
+                row.entity, row.event_time, row.known_at, row._mapping["values"], stale=row.known_at < limit
+            )
+            for row in connection.execute(_LOOKUP, given)
+        }
+
+
+def _store(
+    connection: Connection, use_case: str, view: str, rows: pl.DataFrame, as_of: datetime | None
+) -> int:
+    written = 0
+    for chunk in _records(use_case, view, rows, as_of):
+        written += len(connection.execute(_NEWER, chunk).all())
+    return written
+
+
+def _records(
+    use_case: str, view: str, rows: pl.DataFrame, as_of: datetime | None
+) -> Iterator[list[dict[str, object]]]:
+    values = [name for name in rows.columns if name not in CLOCKS]
+    for start in range(0, rows.height, CHUNK):
+        yield [
+            {
+                "use_case": use_case,
+                "view": view,
+                "entity": row["entity"],
+                "event_time": row["event_time"],
+                "known_at": row["known_at"],
+                "as_of": as_of or row["known_at"],
+                "values": {name: _plain(row[name]) for name in values},
+            }
+            for row in rows.slice(start, CHUNK).iter_rows(named=True)
+        ]
+
+
+def _plain(value: object) -> object:
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return None
+    return json.loads(json.dumps(value, default=str))

@@ -3,8 +3,8 @@
 Neither proves a leak: a market's own probability is good alone. So a sign is shown and fails no run; what
 `pennant.features.leaks` finds does.
 
-Strength is |2 AUC - 1| for a label of 0 and 1 (Mann-Whitney; the rank-biserial correlation), else the absolute
-Spearman correlation. Both are 0 for a feature that says nothing and 1 for one that says everything. The
+Strength is |2 AUC - 1| for a label of 0 and 1 (Mann-Whitney; the rank-biserial correlation), else the
+absolute Spearman correlation. Both are 0 for a feature that says nothing and 1 for one that says everything. The
 interval is asymptotic: Hanley and McNeil, "The meaning and use of the area under a ROC curve", Radiology 143
 (1982), p. 31, for AUC; Fisher's z with the factor 1.06 of Fieller, Hartley and Pearson, Biometrika 44 (1957),
 p. 471, for Spearman.
@@ -45,8 +45,8 @@ class Sign:
 
     column: str
     kind: str
-    """`too_good`: stronger than every baseline by more than `TOO_GOOD`; `only_now`: strong about its own event
-    and silent about the one before it in time."""
+    """`too_good`: stronger than every baseline by more than `TOO_GOOD`; `only_now`: strong about its own
+    event and silent about the next one in time."""
     words: str
 
 

@@ -5,13 +5,14 @@ show one version of every value, the newest known in the epoch, and still no req
 was known: rows that became known later than a request's moment are cut off by the as-of joins.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
 
 from pennant.features.errors import ClockViolation, UnknownColumns
 from pennant.features.tables import Group, Tables
+from pennant.features.views import FeatureView, Known
 
 _ROW = "_row"
 
@@ -33,28 +34,37 @@ class View:
     tables: Tables
     label: Group
     settles: bool = False
+    _timelines: dict[str, pl.DataFrame] = field(default_factory=dict, compare=False, repr=False)
 
     def events(self, source: str, *groups: str) -> pl.DataFrame:
-        """Return the rows of a source whose named groups are all known, in the order they became known.
+        """Return the rows of a source whose named groups are all known; see `Known.events`.
 
-        Columns: key, `event_time`, `known_at` (when the last of the groups was first known) and the
-        groups' columns, in the newest version of this epoch. The rows reach up to the newest moment of
-        the requests: whatever is made of them has to go through `asof`.
+        The rows reach up to the newest moment of the requests: whatever is made of them has to go through
+        `asof` or `join`.
         """
-        key = self.tables.keys[source]
-        shown: pl.DataFrame | None = None
-        for group in groups:
-            rows = self._newest(source, group)
-            if shown is None:
-                shown = rows
-                continue
-            shown = shown.join(rows.drop("event_time"), on=key, how="inner", suffix="_of_group")
-            shown = shown.with_columns(pl.max_horizontal("known_at", "known_at_of_group").alias("known_at"))
-            shown = shown.drop("known_at_of_group")
-        if shown is None:
-            allowed = [group for each, group in self.tables.frames if each == source]
-            raise UnknownColumns(f"column groups of events({source!r})", ["none"], allowed)
-        return shown.sort("known_at", "event_time", *key)
+        return self.known.events(source, *groups)
+
+    @property
+    def known(self) -> Known:
+        """What is known at the newest moment of the requests."""
+        last = self.requests["moment"].max()
+        return Known(self.tables, last if isinstance(last, datetime) else None)
+
+    def join(self, entity: str | pl.Expr, declared: FeatureView, *values: str) -> pl.DataFrame:
+        """Join to each request the values of a declared view as known at its moment.
+
+        Args:
+            entity: request column, or an expression over the requests, that names the view's entity.
+            declared: a function of `features.py` under `feature_view`.
+            values: columns to give; default all of the view's values.
+
+        Returns:
+            The values in the order of the requests; null where nothing was known.
+        """
+        if declared.name not in self._timelines:
+            self._timelines[declared.name] = declared.timeline(self.known)
+        timeline = self._timelines[declared.name]
+        return self.asof(entity, timeline, *(values or declared.values(timeline)))
 
     def own(self, source: str, group: str, *columns: str) -> pl.DataFrame:
         """Return values of the requests' own rows as known at their moments, else null; in request order."""
@@ -92,15 +102,6 @@ class View:
         asked = self.requests.select(who.cast(pl.String).alias("entity"), "moment").with_row_index(_ROW)
         known = timeline.select("entity", "known_at", *wanted).sort("known_at", maintain_order=True)
         return _backward(asked, known, "moment", ["entity"], wanted)
-
-    def _newest(self, source: str, group: str) -> pl.DataFrame:
-        """Return one row per key: the newest version of this epoch, at its first version's known_at."""
-        key = self.tables.keys[source]
-        versions = self.tables.versions(source, group).drop("batch_as_of")
-        last = self.requests["moment"].max()
-        known = versions.clear() if last is None else versions.filter(pl.col("known_at") <= last)
-        first = pl.col("known_at").first().over(key).alias("known_at")
-        return known.with_columns(first).unique(subset=key, keep="last", maintain_order=True)
 
     def _lookup(self, source: str, group: str, columns: tuple[str, ...], moment: str) -> pl.DataFrame:
         key = self.tables.keys[source]

@@ -134,12 +134,14 @@ feature_store = Table(
     "feature_store",
     metadata,
     Column("use_case", Text, nullable=False),
+    Column("view", Text, nullable=False),
     Column("entity", Text, nullable=False),
     _moment("event_time"),
+    _moment("known_at"),
     _moment("as_of"),
     Column("values", JSONB, nullable=False),
     _created(),
-    PrimaryKeyConstraint("use_case", "entity"),
+    PrimaryKeyConstraint("use_case", "view", "entity"),
 )
 
 system_alerts = Table(
