@@ -132,6 +132,21 @@ def feature_view(
     return declare
 
 
+def timeline(rows: pl.DataFrame, **values: pl.DataFrame) -> pl.DataFrame:
+    """One timeline of several: those of blocks, each with a `value`, under names.
+
+    Args:
+        rows: `entity`, `known_at`, `event_time`; where an entity learns several things at once, the last row.
+        values: timelines over the same rows by the name of their value.
+    """
+    at = ["entity", "known_at"]
+    made = rows.select(CLOCKS).unique(subset=at, keep="last", maintain_order=True)
+    for name, each in values.items():
+        named = each.select(*at, pl.col("value").alias(name))
+        made = made.join(named, on=at, how="left", maintain_order="left", validate="1:1")
+    return made
+
+
 def views_of(module: ModuleType) -> dict[str, FeatureView]:
     """The views of a `features.py`, in the order they are defined."""
     return {each.name: each for each in vars(module).values() if isinstance(each, FeatureView)}
