@@ -86,6 +86,9 @@ def retrieve(use_case: DataUseCase, source_name: str, window: Window, place: Ask
     share = 1.0 if second is None else 0.5
     try:
         return _ask(fetch, source, begun + share * source.deadline_seconds, fallback=False)
+    except (MissingConnection, SourceMisdeclared) as error:
+        health.not_asked(place.warehouse, use_case.name, source_name, str(error))
+        raise
     except SourceDown as error:
         if second is None:
             raise
@@ -116,8 +119,9 @@ def _ask(fetch: _Fetch, source: Source, end: float, *, fallback: bool) -> list[A
         provider.key_name = key.place.name if key is not None and key.place.where == "query" else None
 
         async def ask() -> list[Answer]:
-            async with Client(key, secrets) as client:
-                return await provider.answers(asks, client)
+            with secrets.kept_from_logs():
+                async with Client(key, secrets) as client:
+                    return await provider.answers(asks, client)
 
         answers = _run(ask) if fallback else _guarded(circuit, provider, ask)
     tally = provider.manners.tally
@@ -173,7 +177,9 @@ def _targets(
             found.append((ask, target))
         elif not ask.optional:
             where = "neither url nor a mirror for path"
-            raise SourceDown(fetch.name, f"(no address for {ask.part})", found=where, attempts=0)
+            error = SourceDown(fetch.name, f"(no address for {ask.part})", found=where, attempts=0)
+            health.not_asked(fetch.place.warehouse, fetch.use_case.name, fetch.source_name, str(error))
+            raise error
     return found
 
 

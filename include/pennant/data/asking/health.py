@@ -28,6 +28,15 @@ _ANSWERED = text(
     """
 )
 
+_NOT_ASKED = text(
+    """
+    INSERT INTO source_health (use_case, source, state, consecutive_failures, last_error)
+    VALUES (:use_case, :source, 'failing', 0, :error)
+    ON CONFLICT (use_case, source) DO UPDATE SET
+        state = 'failing', last_error = :error, updated_at = clock_timestamp()
+    """
+)
+
 
 @dataclass(frozen=True)
 class Lag:
@@ -109,6 +118,12 @@ def answered(
     }
     with warehouse.begin() as connection:
         connection.execute(_ANSWERED, given)
+
+
+def not_asked(warehouse: Engine, use_case: str, source: str, error: str) -> None:
+    """Note that a source could not even be asked; its provider has nothing to do with it."""
+    with warehouse.begin() as connection:
+        connection.execute(_NOT_ASKED, {"use_case": use_case, "source": source, "error": error})
 
 
 def lagging(declared: Sequence[DataUseCase], warehouse: Engine, at: datetime) -> list[Lag]:

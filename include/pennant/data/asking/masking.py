@@ -2,11 +2,16 @@
 
 import base64
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
 _SHORTEST_IN_DATA = 8
 """A shorter secret is not looked for in a provider's data: it would be found in honest values."""
+_LOGGERS = ("httpx", *(f"httpcore.{each}" for each in ("connection", "http11", "http2", "proxy", "socks")))
+"""They log what a server sends, who may repeat the key."""
 
 
 class Secrets:
@@ -32,6 +37,23 @@ class Secrets:
             if len(form) >= _SHORTEST_IN_DATA:
                 content = content.replace(form.encode(), MASK.encode())
         return content
+
+    @contextmanager
+    def kept_from_logs(self) -> Iterator[None]:
+        """Mask what the libraries of HTTP log meanwhile."""
+
+        def masked(record: logging.LogRecord) -> bool:
+            record.msg, record.args = self.masked(record.getMessage()), ()
+            return True
+
+        loggers = [logging.getLogger(name) for name in _LOGGERS] if self._forms else []
+        for logger in loggers:
+            logger.addFilter(masked)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeFilter(masked)
 
     def within(self, text: str) -> bool:
         """Whether a secret stands in the text."""
