@@ -20,6 +20,7 @@ from pennant.features.leaks import leaks, leaks_of
 from pennant.features.module import features_module
 from pennant.features.snapshot import snapshot_frame
 from pennant.features.tables import load_tables
+from pennant.features.views import timelines
 from pennant.reference import Window
 
 from .conftest import USE_CASES, Ingested, year_windows
@@ -235,6 +236,15 @@ def opening(match: Match) -> list[float] | None:
     return None
 
 
+def test_declared_views_hold_every_clubs_form_up_to_now(epl: Ingested) -> None:
+    tables = load_tables(epl.use_case, epl.lake, datetime(2006, 7, 1, tzinfo=UTC))
+    made = timelines(features_module(USE_CASES / "epl_matches"), tables, datetime(2006, 7, 1, tzinfo=UTC))
+    assert list(made) == ["club_form", "club_shots", "league"]
+    clubs = set(tables.versions("matches", "fixture")["HomeTeam"])
+    assert set(made["club_form"]["entity"]) == clubs
+    assert made["league"].height > 400
+
+
 def test_no_feature_looks_ahead(epl: Ingested) -> None:
     until = datetime(2006, 7, 1, tzinfo=UTC)
     assert leaks(epl.use_case, epl.lake, epl.settings, until, moments=4) == []
@@ -242,7 +252,7 @@ def test_no_feature_looks_ahead(epl: Ingested) -> None:
 
 def test_a_planted_look_at_the_shots_of_the_match_itself_is_found(epl: Ingested) -> None:
     until = datetime(2006, 7, 1, tzinfo=UTC)
-    start = datetime(2005, 7, 1, tzinfo=UTC)
+    start = datetime(2006, 3, 1, tzinfo=UTC)
     held = load_tables(epl.use_case, epl.lake, until)
     season = {group: rows.filter(pl.col("event_time") > start) for group, rows in held.frames.items()}
     tables = replace(held, frames=season)

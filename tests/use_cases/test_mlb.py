@@ -258,10 +258,10 @@ def test_a_planted_look_at_the_closing_price_is_found(mlb: Ingested) -> None:
     until = day(2025, 7)
     held = load_tables(mlb.use_case, mlb.lake, until)
     weeks = {
-        group: rows.filter(pl.col("event_time") > day(2025, 6, 24)) for group, rows in held.frames.items()
+        group: rows.filter(pl.col("event_time") > day(2025, 6, 27)) for group, rows in held.frames.items()
     }
     tables = replace(held, frames=weeks)
-    requests = requests_of(mlb.use_case, tables, day(2025, 6, 27), until, until)
+    requests = requests_of(mlb.use_case, tables, day(2025, 6, 29), until, until)
     honest = features_module(USE_CASES / "mlb_strikeouts")
 
     def features(view) -> pl.DataFrame:

@@ -1,12 +1,14 @@
 """Features of Premier League matches, taken one hour before kick-off: nothing of the match's closing prices.
 
 The constants below were chosen on the seasons 2000/01 to 2014/15; 2015/16 to 2022/23 were only measured, and
-2023/24 and 2024/25 were not looked at.
+2023/24 and 2024/25 were not looked at. A plain multinomial logistic regression on 2002/03 to 2018/19 gives a
+log loss of 0.973 on the 1,520 matches of 2019/20 to 2022/23 (0.982 without the opening prices); the opening
+prices alone give 0.970, the closing ones 0.967, goals 0.986, Elo 0.995, the base rate 1.072.
 """
 
 import polars as pl
 
-from pennant.features.blocks import decayed_mean, difference, expanding_mean, last_played, rolling_mean, sides
+from pennant.features.blocks import decayed_mean, expanding_mean, last_played, rolling_mean, sides
 from pennant.features.elo import EloRules, elo, elo_difference
 from pennant.features.goals import (
     GoalRules,
@@ -16,6 +18,7 @@ from pennant.features.goals import (
     outcome_probabilities,
 )
 from pennant.features.view import View
+from pennant.features.views import Known, feature_view
 
 ELO = EloRules(k=21.0, home_advantage=108.0, newcomer=1364.0, season_reversion=0.0, margin=True)
 DRAW = 0.76
@@ -42,32 +45,66 @@ SIDES = ("HomeTeam", "AwayTeam")
 Prices = tuple[tuple[str, str, str], ...]
 
 
+SUMMER_HOURS = 24.0 * 100
+"""How old a club's form may be: the longest break between two seasons."""
+RESULTS, STATISTICS = ["matches.fixture", "matches.result"], ["matches.fixture", "matches.statistics"]
+
+
+@feature_view(entity="club", reads=RESULTS, fresh_hours=SUMMER_HOURS)
+def club_form(known: Known) -> pl.DataFrame:
+    """Goals and points per match of late, and the day of the last match since 1970."""
+    rows = _goals(_matches(known, "result"))
+    return _together(
+        rows,
+        goals=decayed_mean(rows, _margin("goals"), FORM_HALF_LIFE_MATCHES),
+        points=rolling_mean(rows, _points(), 6),
+        last_day=last_played(rows),
+    )
+
+
+@feature_view(entity="club", reads=STATISTICS, fresh_hours=SUMMER_HOURS)
+def club_shots(known: Known) -> pl.DataFrame:
+    """Shots on target per match of late, less those of the other sides."""
+    rows = sides(_matches(known, "statistics"), {"shots": ("HST", "AST")})
+    return _together(rows, shots=decayed_mean(rows, _margin("shots"), FORM_HALF_LIFE_MATCHES))
+
+
+@feature_view(entity="league", reads=RESULTS, fresh_hours=SUMMER_HOURS)
+def league(known: Known) -> pl.DataFrame:
+    """What playing at home is worth lately, and how many matches are drawn, whatever the reason."""
+    rows = _matches(known, "result").with_columns(entity=pl.lit("league"))
+    margin = pl.col("FTHG") - pl.col("FTAG")
+    return _together(
+        rows,
+        home_edge=decayed_mean(rows, margin, LEAGUE_HALF_LIFE_MATCHES),
+        draw_rate=decayed_mean(rows, margin == 0, LEAGUE_HALF_LIFE_MATCHES),
+    )
+
+
 def features(view: View) -> pl.DataFrame:
     """One row per request; see use_case.yaml for the units."""
     results, statistics = _matches(view, "result"), _matches(view, "statistics")
-    goals = sides(results, {"goals": ("FTHG", "FTAG"), "season": ("season", "season")})
-    shots = sides(statistics, {"shots": ("HST", "AST")})
-    in_goals = expected_goals(
-        view, goal_ratings(results, GOALS, "FTHG", "FTAG"), GOALS, "HomeTeam", "AwayTeam"
-    )
-    in_shots = expected_goals(
-        view, goal_ratings(statistics, SHOTS, "HST", "AST"), SHOTS, "HomeTeam", "AwayTeam"
-    )
-    margin, aim = pl.col("goals") - pl.col("goals_against"), pl.col("shots") - pl.col("shots_against")
+    in_goals = expected_goals(view, goal_ratings(results, GOALS, "FTHG", "FTAG"), GOALS, *SIDES)
+    in_shots = expected_goals(view, goal_ratings(statistics, SHOTS, "HST", "AST"), SHOTS, *SIDES)
+    goals = _goals(results)
+    form = [view.join(side, club_form) for side in SIDES]
+    aim = [view.join(side, club_shots)["shots"] for side in SIDES]
+    of_league = view.join(pl.lit("league"), league)
     columns = {
         "elo_difference": _elo_difference(view, results),
         "expected_goals_home": in_goals["home"],
         "expected_goals_away": in_goals["away"],
         "expected_shots_home": in_shots["home"],
         "expected_shots_away": in_shots["away"],
-        "goal_form_difference": _difference(view, decayed_mean(goals, margin, FORM_HALF_LIFE_MATCHES)),
-        "shot_form_difference": _difference(view, decayed_mean(shots, aim, FORM_HALF_LIFE_MATCHES)),
-        "points_form_difference": _difference(view, rolling_mean(goals, _points(), 6)),
-        "home_venue_form": _at_venue(view, goals, margin, "HomeTeam", at_home=True),
-        "away_venue_form": _at_venue(view, goals, margin, "AwayTeam", at_home=False),
+        "goal_form_difference": form[0]["goals"] - form[1]["goals"],
+        "shot_form_difference": aim[0] - aim[1],
+        "points_form_difference": form[0]["points"] - form[1]["points"],
+        "home_venue_form": _at_venue(view, goals, "HomeTeam", at_home=True),
+        "away_venue_form": _at_venue(view, goals, "AwayTeam", at_home=False),
+        "league_home_edge": of_league["home_edge"],
+        "league_draw_rate": of_league["draw_rate"],
         **_season(view, goals),
-        **_league(view, results),
-        **_calendar(view, goals),
+        **_calendar(view, goals, [each["last_day"] for each in form]),
     }
     prices = view.own("matches", "opening", *(name for each in OPENING for name in each))
     return prices.select(
@@ -100,18 +137,29 @@ def baselines(view: View) -> pl.DataFrame:
     return prices.select(view.requests["entity"], *_fair((*CLOSING, *OPENING), "market"), *columns)
 
 
-def _matches(view: View, group: str) -> pl.DataFrame:
-    return view.events("matches", "fixture", group).with_columns(
+def _matches(known: View | Known, group: str) -> pl.DataFrame:
+    return known.events("matches", "fixture", group).with_columns(
         home_team=pl.col("HomeTeam"), away_team=pl.col("AwayTeam")
     )
 
 
+def _goals(results: pl.DataFrame) -> pl.DataFrame:
+    return sides(results, {"goals": ("FTHG", "FTAG"), "season": ("season", "season")})
+
+
+def _margin(what: str) -> pl.Expr:
+    return pl.col(what) - pl.col(f"{what}_against")
+
+
+def _together(rows: pl.DataFrame, **timelines: pl.DataFrame) -> pl.DataFrame:
+    """One timeline of several made of the same rows, and so of the same entities and moments."""
+    clocks = rows.select("entity", "known_at", "event_time")
+    clocks = clocks.unique(["entity", "known_at"], keep="last", maintain_order=True)
+    return clocks.with_columns(timeline["value"].alias(name) for name, timeline in timelines.items())
+
+
 def _elo_difference(view: View, results: pl.DataFrame) -> pl.Series:
     return elo_difference(view, elo(results, ELO, "FTHG", "FTAG"), ELO, *SIDES)
-
-
-def _difference(view: View, timeline: pl.DataFrame) -> pl.Series:
-    return difference(view, timeline, *SIDES)
 
 
 def _points() -> pl.Expr:
@@ -120,10 +168,10 @@ def _points() -> pl.Expr:
     return pl.when(lead > 0).then(3.0).when(lead == 0).then(1.0).when(lead < 0).then(0.0)
 
 
-def _at_venue(view: View, rows: pl.DataFrame, margin: pl.Expr, club: str, at_home: bool) -> pl.Series:
+def _at_venue(view: View, rows: pl.DataFrame, club: str, at_home: bool) -> pl.Series:
     """Form of a club at home, or away."""
     there = rows.filter(pl.col("at_home") == at_home)
-    return view.asof(club, decayed_mean(there, margin, FORM_HALF_LIFE_MATCHES / 2.0))["value"]
+    return view.asof(club, decayed_mean(there, _margin("goals"), FORM_HALF_LIFE_MATCHES / 2.0))["value"]
 
 
 def _season(view: View, rows: pl.DataFrame) -> dict[str, pl.Series]:
@@ -148,28 +196,15 @@ def _season(view: View, rows: pl.DataFrame) -> dict[str, pl.Series]:
     }
 
 
-def _league(view: View, results: pl.DataFrame) -> dict[str, pl.Series]:
-    """What playing at home is worth lately, and how many matches are drawn, whatever the reason."""
-    rows = results.with_columns(entity=pl.lit("league"))
-    margin = pl.col("FTHG") - pl.col("FTAG")
-    edge = decayed_mean(rows, margin, LEAGUE_HALF_LIFE_MATCHES)
-    draws = decayed_mean(rows, margin == 0, LEAGUE_HALF_LIFE_MATCHES)
-    return {
-        "league_home_edge": view.asof(pl.lit("league"), edge)["value"],
-        "league_draw_rate": view.asof(pl.lit("league"), draws)["value"],
-    }
-
-
-def _calendar(view: View, rows: pl.DataFrame) -> dict[str, pl.Series]:
+def _calendar(view: View, rows: pl.DataFrame, last_days: list[pl.Series]) -> dict[str, pl.Series]:
     """Rest and the number of league matches of late; cups and Europe are not in this table."""
     start = view.requests["event_time"].dt.epoch("s") / 86_400.0
-    last, count = last_played(rows), _counted(rows)
+    count = _counted(rows)
     left = count.with_columns(pl.col("known_at") + pl.duration(days=DENSITY_DAYS))
     made = {}
-    for name, side in zip(("home", "away"), SIDES, strict=True):
-        rest = start - view.asof(side, last)["value"]
+    for name, side, last in zip(("home", "away"), SIDES, last_days, strict=True):
         before = view.asof(side, left)["value"].fill_null(0.0)
-        made[f"{name}_rest"] = rest.clip(upper_bound=LONGEST_REST_DAYS)
+        made[f"{name}_rest"] = (start - last).clip(upper_bound=LONGEST_REST_DAYS)
         made[f"{name}_density"] = view.asof(side, count)["value"] - before
     return made
 

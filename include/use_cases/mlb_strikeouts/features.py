@@ -1,9 +1,10 @@
 """Features of pitchers' strikeouts, taken at eleven in the morning, Eastern time, on the day of the game.
 
-The constants below were chosen on the seasons 2021 to 2023; 2024 was only measured, 2025 was not looked at.
+The constants below were chosen on the seasons 2021 to 2023; 2024 was only measured, 2025 was not looked at. A
+plain Poisson regression on 2021 to 2023 gives a Poisson log loss of 2.134 on the 5,887 starts of 2024 (2.148
+without the opponent), a pitcher's form alone 2.170, the base rate 2.349. Prices begin in June 2025.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -13,6 +14,7 @@ from pennant.features.clubs import ClubKnowledge, club_knowledge
 from pennant.features.market import american_probability
 from pennant.features.strikeouts import decayed_rate, poisson_mean, shrunk_rate
 from pennant.features.view import View
+from pennant.features.views import Known, feature_view
 
 EASTERN = "America/New_York"
 STARTER_BATTERS = 9
@@ -31,89 +33,148 @@ LAST_STARTS = (("strikeouts", "strikeouts", (3, 5, 10)), ("batters", "batters_fa
 PITCHER, NAME = pl.col("pitcher_id"), pl.col("pitcher_name")
 
 
+WINTER_HOURS = 24.0 * 200
+"""How old a pitcher's or a club's form may be: the break between two seasons."""
+GAMES = ["pitcher_games.schedule", "pitcher_games.result"]
+
+
+@feature_view(entity="pitcher", reads=GAMES, fresh_hours=WINTER_HOURS)
+def pitcher_form(known: Known) -> pl.DataFrame:
+    """Events per batter faced, and how a pitcher is used: all of his games."""
+    games = _games(known)
+    begun = (pl.col("batters_faced") >= STARTER_BATTERS).cast(pl.Float64)
+    return _together(
+        games,
+        strikeout_rate=_rate(games, "strikeouts"),
+        recent_strikeout_rate=_rate(games, "strikeouts", RECENT_GAMES),
+        walk_rate=_rate(games, "bb_allowed"),
+        hit_rate=_rate(games, "h_allowed"),
+        batters_last=rolling_mean(games, pl.col("batters_faced"), 1),
+        start_share=rolling_mean(games, begun, 10),
+        last_day=last_played(games),
+    )
+
+
+@feature_view(entity="pitcher", reads=GAMES, fresh_hours=WINTER_HOURS)
+def pitcher_starts(known: Known) -> pl.DataFrame:
+    """What came of a pitcher's last starts."""
+    starts = _games(known).filter(pl.col("batters_faced") >= STARTER_BATTERS)
+    lasts = {
+        f"{name}_last_{last}": rolling_mean(starts, pl.col(of), last)
+        for name, of, spans in LAST_STARTS
+        for last in spans
+    }
+    return _together(starts, **lasts)
+
+
+@feature_view(entity="club", reads=[*GAMES, "games.matchup"], fresh_hours=WINTER_HOURS)
+def club_batting(known: Known) -> pl.DataFrame:
+    """How often the batters of a club strike out."""
+    faced = _clubs(known).faced
+    rate = shrunk_rate(faced, "strikeouts", "batters", BATTERS_OF_CLUB_PRIOR, LEAGUE_GAMES)
+    recent = shrunk_rate(
+        faced, "strikeouts", "batters", BATTERS_OF_RECENT_PRIOR, LEAGUE_GAMES, CLUB_RECENT_GAMES
+    )
+    return _together(faced, strikeout_rate=rate, recent_strikeout_rate=recent)
+
+
+@feature_view(entity="pitcher and day", reads=["lines.prices"], fresh_hours=24.0)
+def market(known: Known) -> pl.DataFrame:
+    """What the bookmakers ask for a pitcher on a day, one row per snapshot.
+
+    Of each bookmaker the line nearest to even stands for all of its lines. The line of the market is the
+    lower median of these, `over` the mean fair chance at the bookmakers that ask at that line, `mean` the
+    mean of the Poisson means that the single prices imply, and `movement` how far it has moved since the
+    first one.
+    """
+    snapshot = ["entity", "known_at"]
+    near = (pl.col("over") - 0.5).abs()
+    main = (
+        _quotes(known)
+        .sort(*snapshot, "book", near, "line")
+        .unique([*snapshot, "book"], keep="first", maintain_order=True)
+    )
+    main = main.with_columns(poisson_mean(main["line"], main["over"]).alias("mean"))
+    median = pl.col("line").quantile(0.5, interpolation="lower").over(snapshot)
+    made = main.with_columns(median.alias("market")).group_by(snapshot, maintain_order=True)
+    prices = made.agg(
+        pl.col("event_time").first(),
+        pl.col("market").first().alias("line"),
+        pl.col("over").filter(pl.col("line") == pl.col("market")).mean(),
+        pl.col("mean").mean(),
+        pl.col("overround").mean(),
+        pl.len().cast(pl.Float64).alias("books"),
+        (pl.col("mean").max() - pl.col("mean").min()).alias("spread"),
+    ).sort("known_at", "entity")
+    return prices.with_columns(movement=pl.col("mean") - pl.col("mean").first().over("entity"))
+
+
 def features(view: View) -> pl.DataFrame:
     """One row per request; see use_case.yaml for the units."""
-    games = _games(view)
-    starts = games.filter(pl.col("batters_faced") >= STARTER_BATTERS)
+    form, starts = view.join(PITCHER, pitcher_form), view.join(PITCHER, pitcher_starts)
+    asked = view.join(_pitcher_and_day(), market)
+    start = view.requests["event_time"].dt.epoch("s") / 86_400.0
     columns = {
-        **_rates(view, games),
-        **_starts(view, games, starts),
-        **_opponent(view, _clubs(view), "opponent"),
-        **_market(view, _prices(view)),
+        **form.drop("last_day").to_dict(),
+        **starts.to_dict(),
+        "days_rest": (start - form["last_day"]).clip(upper_bound=LONGEST_REST_DAYS),
+        "expected_strikeouts": form["recent_strikeout_rate"] * starts["batters_last_10"],
+        **_season(view, _games(view)),
+        **_opponent(view),
+        **{f"market_{name}": asked[name] for name in asked.columns},
     }
-    columns["expected_strikeouts"] = columns["recent_strikeout_rate"] * columns["batters_last_10"]
     return view.requests.select("entity", *(pl.lit(values).alias(name) for name, values in columns.items()))
 
 
 def baselines(view: View) -> pl.DataFrame:
     """What a pitcher's form alone says, and the mean that the last prices before the start imply."""
-    games = _games(view)
-    starts = games.filter(pl.col("batters_faced") >= STARTER_BATTERS)
-    rate = shrunk_rate(games, "strikeouts", "batters_faced", BATTERS_OF_PRIOR, LEAGUE_GAMES)
-    batters = view.asof(PITCHER, rolling_mean(starts, pl.col("batters_faced"), 10))["value"]
-    # The closing price is known when the game settles; `_prices` holds those asked before the start only.
-    closing = replace(view, requests=view.requests.with_columns(moment=pl.col("settled_at")))
-    market = _market(closing, _prices(closing))["market_mean"]
+    rate = view.join(PITCHER, pitcher_form)["strikeout_rate"]
+    batters = view.join(PITCHER, pitcher_starts)["batters_last_10"]
+    # The closing price is known when the game settles; `_quotes` holds those asked before the start only.
+    late = view.requests.with_columns(moment=pl.col("settled_at"))
+    closing = View(late, view.tables, view.label).join(_pitcher_and_day(), market)["mean"]
     return view.requests.select(
         "entity",
-        pl.lit(view.asof(PITCHER, rate)["value"] * batters).alias("form_strikeouts"),
-        pl.lit(market).alias("market_strikeouts"),
+        pl.lit(rate * batters).alias("form_strikeouts"),
+        pl.lit(closing).alias("market_strikeouts"),
     )
 
 
-def _games(view: View) -> pl.DataFrame:
-    return view.events("pitcher_games", "schedule", "result").with_columns(entity=PITCHER)
+def _games(known: View | Known) -> pl.DataFrame:
+    return known.events("pitcher_games", "schedule", "result").with_columns(entity=PITCHER)
 
 
-def _rates(view: View, games: pl.DataFrame) -> dict[str, pl.Series]:
-    """Events per batter faced: over all games, of late, in this season, and in the years before the table."""
+def _rate(rows: pl.DataFrame, of: str, half_life: float | None = None) -> pl.DataFrame:
+    return shrunk_rate(rows, of, "batters_faced", BATTERS_OF_PRIOR, LEAGUE_GAMES, half_life)
+
+
+def _together(rows: pl.DataFrame, **timelines: pl.DataFrame) -> pl.DataFrame:
+    """One timeline of several made of the same rows, and so of the same entities and moments."""
+    clocks = rows.select("entity", "known_at", "event_time")
+    clocks = clocks.unique(["entity", "known_at"], keep="last", maintain_order=True)
+    return clocks.with_columns(timeline["value"].alias(name) for name, timeline in timelines.items())
+
+
+def _season(view: View, games: pl.DataFrame) -> dict[str, pl.Series]:
+    """What a pitcher has done this season and before 2021, and the league of late."""
     of_season = games.with_columns(entity=_in_season())
+    starts = of_season.filter(pl.col("batters_faced") >= STARTER_BATTERS)
+    count = pl.int_range(1, pl.len() + 1).over("entity").cast(pl.Float64).alias("value")
     earlier = view.events("earlier", "result").with_columns(
         entity=_spelt(pl.col("player_name")), strikeouts="so"
     )
-    league = decayed_rate(
-        games.with_columns(entity=pl.lit("league")), "strikeouts", "batters_faced", LEAGUE_GAMES
-    )
-
-    def rate(rows: pl.DataFrame, of: str, games_half_life: float | None = None) -> pl.DataFrame:
-        return shrunk_rate(rows, of, "batters_faced", BATTERS_OF_PRIOR, LEAGUE_GAMES, games_half_life)
-
+    all_games = games.with_columns(entity=pl.lit("league"))
+    league = decayed_rate(all_games, "strikeouts", "batters_faced", LEAGUE_GAMES)
+    begun = view.asof(_in_season(), starts.select("entity", "known_at", count))["value"]
     return {
-        "strikeout_rate": view.asof(PITCHER, rate(games, "strikeouts"))["value"],
-        "recent_strikeout_rate": view.asof(PITCHER, rate(games, "strikeouts", RECENT_GAMES))["value"],
-        "season_strikeout_rate": view.asof(_in_season(), rate(of_season, "strikeouts"))["value"],
-        "earlier_strikeout_rate": view.asof(_spelt(NAME), rate(earlier, "strikeouts"))["value"],
-        "walk_rate": view.asof(PITCHER, rate(games, "bb_allowed"))["value"],
-        "hit_rate": view.asof(PITCHER, rate(games, "h_allowed"))["value"],
+        "season_strikeout_rate": view.asof(_in_season(), _rate(of_season, "strikeouts"))["value"],
+        "season_starts": begun.fill_null(0.0),
+        "earlier_strikeout_rate": view.asof(_spelt(NAME), _rate(earlier, "strikeouts"))["value"],
         "league_strikeout_rate": view.asof(pl.lit("league"), league)["value"],
     }
 
 
-def _starts(view: View, games: pl.DataFrame, starts: pl.DataFrame) -> dict[str, pl.Series]:
-    """How long a pitcher stays in, how much he rests, and what came of his last starts."""
-    start = view.requests["event_time"].dt.epoch("s") / 86_400.0
-    rest = start - view.asof(PITCHER, last_played(games))["value"]
-    begun = (pl.col("batters_faced") >= STARTER_BATTERS).cast(pl.Float64)
-    count = pl.int_range(1, pl.len() + 1).over("entity").cast(pl.Float64).alias("value")
-    season = starts.with_columns(entity=_in_season()).select("entity", "known_at", count)
-    made = {
-        f"{name}_last_{last}": view.asof(PITCHER, rolling_mean(starts, pl.col(of), last))["value"]
-        for name, of, spans in (
-            ("strikeouts", "strikeouts", (3, 5, 10)),
-            ("batters", "batters_faced", (3, 10)),
-        )
-        for last in spans
-    }
-    return {
-        **made,
-        "batters_last": view.asof(PITCHER, rolling_mean(games, pl.col("batters_faced"), 1))["value"],
-        "days_rest": rest.clip(upper_bound=LONGEST_REST_DAYS),
-        "season_starts": view.asof(_in_season(), season)["value"].fill_null(0.0),
-        "start_share": view.asof(PITCHER, rolling_mean(games, begun, 10))["value"],
-    }
-
-
-def _clubs(view: View) -> ClubKnowledge:
+def _clubs(known: View | Known) -> ClubKnowledge:
     """Who pitches for whom; the archive of odds says it of the starters of 2021, all else is concluded."""
     order = [
         pl.col("known_at"),
@@ -121,16 +182,16 @@ def _clubs(view: View) -> ClubKnowledge:
         pl.col("game_pk").alias("game"),
         PITCHER.alias("pitcher"),
     ]
-    listed = view.events("pitcher_games", "schedule").select(*order)
+    listed = known.events("pitcher_games", "schedule").select(*order)
     played = (pl.col("strikeouts"), pl.col("batters_faced").alias("batters"))
     return club_knowledge(
-        listed, _games(view).select(*order, *played), _told(view), CLUBS_SETTLED, STARTER_BATTERS
+        listed, _games(known).select(*order, *played), _told(known), CLUBS_SETTLED, STARTER_BATTERS
     )
 
 
-def _told(view: View) -> pl.DataFrame:
+def _told(known: View | Known) -> pl.DataFrame:
     """The clubs of announced starters: their names are written `CKERSHAW-L`, cut to nine letters or fewer."""
-    matchups = view.events("games", "matchup").with_columns(day=_day())
+    matchups = known.events("games", "matchup").with_columns(day=_day())
     written = pl.concat(
         [
             matchups.select(
@@ -142,7 +203,7 @@ def _told(view: View) -> pl.DataFrame:
             for side in ("home", "away")
         ]
     )
-    listed = view.events("pitcher_games", "schedule").drop_nulls("pitcher_name")
+    listed = known.events("pitcher_games", "schedule").drop_nulls("pitcher_name")
     marks = listed.select(
         pl.col("known_at").alias("listed_at"),
         _day().alias("day"),
@@ -155,64 +216,32 @@ def _told(view: View) -> pl.DataFrame:
     return found.sort("known_at", "club", "pitcher").select("known_at", "pitcher", "club")
 
 
-def _opponent(view: View, clubs: ClubKnowledge, name: str) -> dict[str, pl.Series]:
+def _opponent(view: View) -> dict[str, pl.Series]:
     """How often the batters of the other club strike out."""
     here = pl.concat_str("game_pk", PITCHER, separator="-")
-    against = pl.lit(view.asof(here, clubs.opponents, "club")["club"])
-    rate = shrunk_rate(clubs.faced, "strikeouts", "batters", BATTERS_OF_CLUB_PRIOR, LEAGUE_GAMES)
-    recent = shrunk_rate(
-        clubs.faced, "strikeouts", "batters", BATTERS_OF_RECENT_PRIOR, LEAGUE_GAMES, CLUB_RECENT_GAMES
-    )
-    return {
-        f"{name}_strikeout_rate": view.asof(against, rate)["value"],
-        f"{name}_recent_strikeout_rate": view.asof(against, recent)["value"],
-    }
+    against = view.asof(here, _clubs(view).opponents, "club")["club"]
+    batting = view.join(pl.lit(against), club_batting)
+    return {f"opponent_{name}": batting[name] for name in batting.columns}
 
 
-def _prices(view: View) -> pl.DataFrame:
-    """Timeline of what the bookmakers asked for a pitcher on a day, one row per snapshot.
-
-    Of each bookmaker the line nearest to even stands for all of its lines. The line of the market is the
-    lower median of these, `over` the mean fair chance at the bookmakers that ask at that line, and `mean` the
-    mean of the Poisson means that the single prices imply.
-    """
-    quotes = view.events("lines", "prices").drop_nulls(
-        ["pitcher_id", "strikeout_line", "over_odds", "under_odds"]
-    )
-    quotes = quotes.filter(pl.col("snapshot_at") <= pl.col("event_time"))
+def _quotes(known: Known) -> pl.DataFrame:
+    """Prices asked before the start, as fair chances of the over."""
+    quotes = known.events("lines", "prices")
+    quotes = quotes.drop_nulls(["pitcher_id", "strikeout_line", "over_odds", "under_odds"])
     over, under = american_probability(pl.col("over_odds")), american_probability(pl.col("under_odds"))
-    quotes = quotes.select(
+    return quotes.filter(pl.col("snapshot_at") <= pl.col("event_time")).select(
         pl.concat_str(PITCHER, pl.lit(" "), "game_date").alias("entity"),
         "known_at",
+        "event_time",
         "book",
         pl.col("strikeout_line").alias("line"),
         (over / (over + under)).alias("over"),
         (over + under - 1.0).alias("overround"),
     )
-    near = (pl.col("over") - 0.5).abs()
-    snapshot = ["entity", "known_at"]
-    main = quotes.sort(*snapshot, "book", near, "line").unique(
-        [*snapshot, "book"], keep="first", maintain_order=True
-    )
-    main = main.with_columns(poisson_mean(main["line"], main["over"]).alias("mean"))
-    market = pl.col("line").quantile(0.5, interpolation="lower").over(snapshot)
-    made = main.with_columns(market.alias("market")).group_by(snapshot, maintain_order=True)
-    return made.agg(
-        pl.col("market").first().alias("line"),
-        pl.col("over").filter(pl.col("line") == pl.col("market")).mean(),
-        pl.col("mean").mean(),
-        pl.col("overround").mean(),
-        pl.len().cast(pl.Float64).alias("books"),
-        (pl.col("mean").max() - pl.col("mean").min()).alias("spread"),
-    ).sort("known_at", "entity")
 
 
-def _market(view: View, prices: pl.DataFrame) -> dict[str, pl.Series]:
-    """What was asked last as of each moment; null where nobody asked."""
-    prices = prices.with_columns(movement=pl.col("mean") - pl.col("mean").first().over("entity"))
-    names = ("line", "over", "mean", "movement", "overround", "books", "spread")
-    found = view.asof(pl.concat_str(PITCHER, pl.lit(" "), _day()), prices, *names)
-    return {f"market_{name}": found[name] for name in names}
+def _pitcher_and_day() -> pl.Expr:
+    return pl.concat_str(PITCHER, pl.lit(" "), _day())
 
 
 def _day() -> pl.Expr:
