@@ -13,6 +13,7 @@ import pytest
 import yaml
 from sqlalchemy import Engine
 
+from pennant.data.asking.access import from_environment
 from pennant.data.ingest import BatchResult, fetch, validate
 from pennant.data.lake import Lake
 from pennant.data.validated import versions
@@ -73,10 +74,12 @@ class World:
         self.table[0] = rows if isinstance(rows, bytes) else csv_of(rows)
 
     def fetch(self, window: Window) -> Reference:
-        return fetch(self.use_case, "games", window, self.lake, self.warehouse, self.settings)
+        return fetch(
+            self.use_case, "games", window, self.lake, self.warehouse, self.settings, from_environment
+        )
 
     def validate(self, batch: Reference) -> BatchResult:
-        return validate(self.use_case, batch, self.lake, self.warehouse)
+        return validate(self.use_case, batch, self.lake, self.warehouse, self.settings)
 
     def ingest(self, window: Window) -> BatchResult:
         return self.validate(self.fetch(window))
