@@ -7,7 +7,7 @@ from sqlalchemy import Engine, insert
 
 from pennant.declaration.model import UseCase
 from pennant.registry.ledger import entries, verify
-from pennant.warehouse.tables import deployments
+from pennant.warehouse.tables import deployments, traffic_policies
 from pennant.watch.healing import complete, decide, pending_retrains
 
 MARCH = datetime(2025, 3, 1, tzinfo=UTC)
@@ -79,3 +79,17 @@ def test_a_class_without_an_action_asks_for_a_person(warehouse: Engine, league: 
     decision = decide(careful, "drift", warehouse, MARCH, REASON)
     assert decision.state == "no_action"
     assert "person" in decision.sentence
+
+
+def test_what_was_seen_on_a_version_that_is_no_longer_champion_asks_for_nothing(
+    warehouse: Engine, league: UseCase
+) -> None:
+    arm = {"arm": "champion", "version": "2", "bundle_uri": "b", "bundle_sha256": "s", "weight": 1.0}
+    policy = {"use_case": league.name, "salt": "s", "arms": [arm], "why": "a release", "request_key": "r"}
+    with warehouse.begin() as connection:
+        connection.execute(insert(traffic_policies), policy)
+    late = decide(league, "performance", warehouse, MARCH, {**REASON, "version": "1"})
+    assert late.state == "superseded"
+    assert pending_retrains(warehouse, league.name) == []
+    own = decide(league, "performance", warehouse, MARCH + timedelta(hours=1), {**REASON, "version": "2"})
+    assert own.state == "pending"

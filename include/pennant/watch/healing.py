@@ -10,14 +10,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pennant.declaration.model import UseCase
 from pennant.registry import ledger
-from pennant.warehouse.tables import deployments, healing_actions
+from pennant.warehouse.tables import deployments, healing_actions, traffic_policies
 
 FailureClass = Literal["drift", "performance"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """`state` is `pending`, `joined`, `done`, `refused_cooldown`, `refused_budget` or `no_action`."""
+    """One of pending, joined, done, superseded, refused_cooldown, refused_budget, no_action in `state`."""
 
     action: str
     state: str
@@ -52,7 +52,7 @@ def decide(
     if declared is None or declared.action == "none":
         return Decision("none", "no_action", "No automatic action is declared; a person is needed.")
     with warehouse.begin() as connection:
-        state = _state(connection, use_case, declared.action, as_of)
+        state = _state(connection, use_case, declared.action, as_of, reason.get("version"))
         added = connection.execute(
             insert(healing_actions)
             .values(
@@ -76,7 +76,7 @@ def decide(
     return Decision(declared.action, state, _sentence(declared.action, state))
 
 
-def _state(connection: Connection, use_case: UseCase, action: str, as_of: datetime) -> str:
+def _state(connection: Connection, use_case: UseCase, action: str, as_of: datetime, version: object) -> str:
     """Cooldown and budget count every request of the use case, whatever its class asked for it."""
     taken = [
         (row.state, row.as_of)
@@ -91,6 +91,9 @@ def _state(connection: Connection, use_case: UseCase, action: str, as_of: dateti
     ]
     if any(state == "pending" for state, _ in taken) or _release_under_way(connection, use_case):
         return "joined"
+    if version is not None and version != _champion(connection, use_case):
+        # Measuring takes seconds: a release may have ended meanwhile, and the new champion has done nothing.
+        return "superseded"
     limits = [each for each in use_case.healing.values() if each.action == action]
     cooldown = timedelta(hours=max(each.cooldown_hours for each in limits))
     if any(as_of - moment < cooldown for _, moment in taken):
@@ -109,6 +112,17 @@ def _release_under_way(connection: Connection, use_case: UseCase) -> bool:
         ).first()
         is not None
     )
+
+
+def _champion(connection: Connection, use_case: UseCase) -> str | None:
+    """The version that the traffic policy in force names as champion."""
+    arms = connection.execute(
+        select(traffic_policies.c.arms)
+        .where(traffic_policies.c.use_case == use_case.name)
+        .order_by(traffic_policies.c.id.desc())
+        .limit(1)
+    ).scalar()
+    return next((str(each["version"]) for each in arms or [] if each["arm"] == "champion"), None)
 
 
 def _decided(
@@ -131,6 +145,7 @@ def _sentence(action: str, state: str) -> str:
         "done": f"A {action} was requested and has been served.",
         "pending": f"A {action} is requested.",
         "joined": f"A {action} is requested already, or its challenger is on its way.",
+        "superseded": f"No {action}: the version it was seen on is no longer the champion.",
         "refused_cooldown": f"No {action}: the last one is too recent. A person is needed if this goes on.",
         "refused_budget": f"No {action}: this week's budget is used up. A person is needed.",
     }[state]

@@ -115,7 +115,7 @@ def _act(
     event = AlertEvent(
         use_case=use_case.name,
         class_=class_,
-        severity="warning" if decision.state in {"pending", "joined", "done"} else "critical",
+        severity="warning" if decision.state in {"pending", "joined", "done", "superseded"} else "critical",
         what=_WHAT[class_],
         action=decision.sentence,
         as_of=as_of,
