@@ -25,7 +25,7 @@ from pennant.reference import Window
 
 from .conftest import USE_CASES, Ingested, year_windows
 
-EDGES = (2000, 2004, 2006, 2019, 2023, 2025)
+EDGES = (2000, 2006, 2019, 2023, 2025)
 LONDON = ZoneInfo("Europe/London")
 Match = dict[str, object]
 

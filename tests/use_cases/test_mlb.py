@@ -15,10 +15,11 @@ from pennant.data.connectors.mlb import Mlb
 from pennant.data.connectors.retrosheet import Retrosheet
 from pennant.declaration.loader import load
 from pennant.features.build import requests_of
-from pennant.features.leaks import leaks, leaks_of
+from pennant.features.leaks import leaks_of
 from pennant.features.module import features_module
 from pennant.features.snapshot import snapshot_frame
-from pennant.features.tables import load_tables
+from pennant.features.tables import Tables, load_tables
+from pennant.features.view import View
 from pennant.reference import Window
 
 from .conftest import USE_CASES, Ingested
@@ -30,10 +31,9 @@ def day(year: int, month: int, number: int = 1) -> datetime:
     return datetime(year, month, number, tzinfo=UTC)
 
 
-# Two springs with what the first needs from before, and the summer that has prices.
+# A spring with what it needs from before, another one, and the summer that has prices.
 WINDOWS = [
-    Window(day(2010, 3), day(2021, 3)),
-    Window(day(2021, 3), day(2021, 6)),
+    Window(day(2010, 3), day(2021, 6)),
     Window(day(2025, 3), day(2025, 7)),
     Window(day(2025, 7), day(2026, 3)),
 ]
@@ -250,23 +250,37 @@ def test_what_a_pitcher_did_before_2021_is_found_by_his_name(mlb: Ingested) -> N
     assert told.is_not_null().mean() > 0.7
 
 
-def test_no_feature_looks_ahead(mlb: Ingested) -> None:
-    assert leaks(mlb.use_case, mlb.lake, mlb.settings, day(2021, 6), moments=2) == []
-
-
-def test_a_planted_look_at_the_closing_price_is_found(mlb: Ingested) -> None:
+@pytest.fixture(scope="module")
+def some_days(mlb: Ingested) -> tuple[Tables, pl.DataFrame]:
+    """Tables of three weeks that tell clubs and of a few days that tell prices, and requests in both."""
     until = day(2025, 7)
     held = load_tables(mlb.use_case, mlb.lake, until)
-    weeks = {
-        group: rows.filter(pl.col("event_time") > day(2025, 6, 27)) for group, rows in held.frames.items()
-    }
-    tables = replace(held, frames=weeks)
-    requests = requests_of(mlb.use_case, tables, day(2025, 6, 29), until, until)
+    when = pl.col("event_time")
+    chosen = when.is_between(day(2021, 5, 10), day(2021, 6)) | (when > day(2025, 6, 27))
+    tables = replace(held, frames={group: rows.filter(chosen) for group, rows in held.frames.items()})
+    requests = requests_of(mlb.use_case, tables, day(2021, 5), until, until)
+    asked = when.is_between(day(2021, 5, 28), day(2021, 6)) | (when > day(2025, 6, 29))
+    return tables, requests.filter(asked)
+
+
+def test_no_feature_looks_ahead(mlb: Ingested, some_days: tuple[Tables, pl.DataFrame]) -> None:
+    module = features_module(USE_CASES / "mlb_strikeouts")
+    tables, requests = some_days
+    made = module.features(View(requests, tables, ("pitcher_games", "result")))
+    assert all(made[name].is_not_null().any() for name in ("opponent_strikeout_rate", "market_movement"))
+    assert leaks_of(mlb.use_case, module, tables, requests, moments=4) == []
+
+
+def test_a_planted_look_at_the_closing_price_is_found(
+    mlb: Ingested, some_days: tuple[Tables, pl.DataFrame]
+) -> None:
+    tables, requests = some_days
+    requests = requests.filter(pl.col("event_time") > day(2025, 6, 29))
     honest = features_module(USE_CASES / "mlb_strikeouts")
 
     def features(view) -> pl.DataFrame:
         late = view.requests.with_columns(moment=pl.col("moment") + timedelta(hours=8))
-        closing = honest.features(type(view)(late, view.tables, view.label))
+        closing = honest.features(View(late, view.tables, view.label))
         return honest.features(view).with_columns(closing["market_mean"])
 
     module = SimpleNamespace(features=features, baselines=honest.baselines)
