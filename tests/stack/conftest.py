@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from pennant.declaration.loader import load
 from pennant.declaration.model import UseCase
 from pennant.demo.airflow import AirflowClient
-from pennant.demo.life import Story
+from pennant.demo.past import Story
 from pennant.demo.stage import perform
 from pennant.platform.discover import Connections, connections
 from pennant.platform.ports import unused_ports

@@ -18,8 +18,7 @@ from datetime import datetime
 
 import polars as pl
 
-from pennant.data.items import UTC_MOMENT
-from pennant.data.reading import TEXT
+from pennant.data.reading import TEXT, UTC_MOMENT
 from pennant.reference import Window
 
 ARRIVALS = ("on_time", "correction", "late")
