@@ -94,6 +94,13 @@ def test_a_goalless_draw_is_as_likely_as_two_poisson_laws_say() -> None:
     assert chances["draw"][1] == pytest.approx(0.2430, abs=1e-4)
 
 
+def test_the_correction_of_low_scores_moves_what_its_formula_says() -> None:
+    even = pl.DataFrame({"home": [1.0], "away": [1.0]})
+    plain, corrected = (outcome_probabilities(even, low)["draw"][0] for low in (0.0, -0.1))
+    # 0:0 and 1:1 are each exp(-2) likely and gain a tenth of that; the whole stays one.
+    assert corrected - plain == pytest.approx(0.2 * math.exp(-2.0), abs=1e-9)
+
+
 @given(lead=st.floats(-600.0, 600.0), draw=st.floats(0.1, 2.0))
 def test_ties_leave_the_odds_between_the_sides_as_elo_has_them(lead: float, draw: float) -> None:
     home, tie, away = draw_probabilities(pl.Series([lead]), draw).row(0)

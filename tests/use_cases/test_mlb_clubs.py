@@ -100,6 +100,9 @@ def test_the_clubs_of_a_game_to_come_do_not_hang_on_who_comes_in_from_the_bullpe
             dict(found.filter(pl.col("entity").is_in(["3-A1", "3-B1"])).select("entity", "club").rows())
         )
     assert said == [{"3-A1": "B", "3-B1": "A"}] * 3
+    # Where the other starter is new, his side's relievers do not tell it either.
+    unknown = follow([*played, [{"A1": 0, "new": 0, "B3": 0}]], STARTERS, known_late=1).opponents
+    assert unknown.filter(pl.col("entity") == "3-A1").is_empty()
 
 
 def test_what_comes_later_changes_nothing_before() -> None:
