@@ -3,7 +3,7 @@
 The clubs of a game are those that most of its pitchers belong to; a pitcher of unknown club belongs to one of
 the two clubs of every game he pitches in, so two games against different opponents settle it. The first clubs
 come from another source (the announced starters of 2021); held against the bookmakers' listings of 2025, four
-years on, it names the opponent of 90 starts in 100, and 96 or 97 of 100 named are right. It runs in the order of
+years on, it names the opponent of 90 starts in 100, and 96 of 100 named are right. It runs in the order of
 knowing. Of a game to come it uses who is listed, and that only for the two clubs, which any calendar tells
 months before. Where it is not sure, nothing is said.
 """
