@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from pennant.data.asking.breaker import Circuit
+from pennant.data.asking.tally import Tally
 from pennant.data.connectors import provider_name, source_of
-from pennant.data.errors import BreakerOpen, SourceDown
+from pennant.data.errors import BreakerOpen, SourceDown, SourceMalformed
+from pennant.declaration.model import Breaker
 from pennant.platform.ports import unused_ports
 
 from .conftest import month
@@ -148,6 +151,31 @@ def test_of_many_workers_exactly_one_tries_a_provider_that_was_down(
         assert asking.health()["breaker"] == "closed"
 
 
+def test_those_who_come_at_the_same_moment_send_one_probe(warehouse: Engine, tmp_path: Path) -> None:
+    rule = Breaker(failures=1, open_seconds=3600)
+    first = Circuit(warehouse, tmp_path.name, "games", rule, 60)
+    first.enter()
+    first.fail("down", Tally())
+    workers = 4
+    together = threading.Barrier(workers)
+
+    def enter(_: int) -> bool:
+        circuit = Circuit(warehouse, tmp_path.name, "games", rule, 60)
+        together.wait(20)
+        try:
+            circuit.enter()
+        except BreakerOpen:
+            return False
+        return circuit.probe is not None
+
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in range(25):
+            with warehouse.begin() as connection:
+                rest = "UPDATE source_health SET breaker = 'open', opened_at = 'epoch' WHERE use_case = :name"
+                connection.execute(text(rest), {"name": tmp_path.name})
+            assert sum(pool.map(enter, range(workers))) == 1
+
+
 def test_a_probe_that_was_killed_gives_its_place_to_another(warehouse: Engine, tmp_path: Path) -> None:
     switch = Switch()
     with desk(switch) as provider:
@@ -168,10 +196,6 @@ def test_a_probe_that_was_killed_gives_its_place_to_another(warehouse: Engine, t
 def test_who_began_before_the_breaker_opened_does_not_judge_the_probe(
     warehouse: Engine, tmp_path: Path
 ) -> None:
-    from pennant.data.asking.breaker import Circuit
-    from pennant.data.asking.tally import Tally
-    from pennant.declaration.model import Breaker
-
     rule = Breaker(failures=1, open_seconds=3600)
     late, early, probe = (Circuit(warehouse, tmp_path.name, "games", rule, 60) for _ in range(3))
     late.enter()
@@ -180,8 +204,6 @@ def test_who_began_before_the_breaker_opened_does_not_judge_the_probe(
     with pytest.raises(BreakerOpen):
         probe.enter()
     with warehouse.begin() as connection:
-        from sqlalchemy import text
-
         statement = text(WEEK.format("opened_at", "opened_at"))
         connection.execute(statement, {"name": tmp_path.name})
     probe.enter()
@@ -298,8 +320,6 @@ def test_a_slow_first_provider_leaves_its_fallback_time(warehouse: Engine, tmp_p
 
 
 def test_a_malformed_archive_does_not_fail_over(warehouse: Engine, tmp_path: Path) -> None:
-    from pennant.data.errors import SourceMalformed
-
     with desk(Said(body=b"\x1f\x8b nonsense")) as first, desk(Said(body=b"[]")) as second:
         asking = engine(warehouse, tmp_path, url=first.at, fallback={"kind": "json", "url": second.at})
         with pytest.raises(SourceMalformed):

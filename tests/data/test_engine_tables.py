@@ -77,7 +77,13 @@ def test_a_moment_with_a_zone_is_written_in_utc(
 
 @pytest.mark.parametrize(
     "sql",
-    ["DELETE FROM theirs.games RETURNING *", "CREATE TABLE theirs.more (a int)", "TRUNCATE theirs.games"],
+    [
+        "DELETE FROM theirs.games RETURNING *",
+        "WITH gone AS (DELETE FROM theirs.games RETURNING *) SELECT * FROM gone",
+        "TRUNCATE theirs.games",
+        "SELECT theirs.wipe()",
+        "SELECT 1; DELETE FROM theirs.games; COMMIT; SELECT 1",
+    ],
 )
 def test_a_query_cannot_write(warehouse: Engine, tmp_path: Path, their_database: str, sql: str) -> None:
     with pytest.raises(SourceDown) as caught:
