@@ -65,10 +65,14 @@ def win_rate(rows: pl.DataFrame, score: str, games: int) -> pl.DataFrame:
     return rolling_mean(rows, (lead + 1.0) / 2.0, games)
 
 
+def day_of(column: str) -> pl.Expr:
+    """A moment in days since 1970, parts of a day included."""
+    return pl.col(column).dt.epoch("s") / SECONDS_PER_DAY
+
+
 def last_played(rows: pl.DataFrame) -> pl.DataFrame:
     """Timeline of when an entity last played, in days since 1970."""
-    day = pl.col("event_time").dt.epoch("s") / SECONDS_PER_DAY
-    return _timeline(rows, day, lambda each: each.cum_max())
+    return _timeline(rows, day_of("event_time"), lambda each: each.cum_max())
 
 
 def rest_days(view: View, entity: str | pl.Expr, rows: pl.DataFrame) -> pl.Series:

@@ -1,7 +1,7 @@
 """All versions of all column groups that were known at a moment: what views are cut from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
@@ -24,6 +24,7 @@ class Tables:
 
     frames: Mapping[Group, pl.DataFrame]
     keys: Mapping[str, list[str]]
+    _corrected: dict[Group, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def versions(self, source: str, group: str) -> pl.DataFrame:
         """Return the versions of one column group, in the order of `known_at`.
@@ -36,10 +37,19 @@ class Tables:
             raise UnknownColumns("column group", [f"{source}.{group}"], allowed)
         return self.frames[source, group]
 
+    def corrected(self, source: str, group: str) -> bool:
+        """Whether any row of a group has more than one version."""
+        if (source, group) not in self._corrected:
+            frame = self.versions(source, group)
+            self._corrected[source, group] = frame.select(self.keys[source]).is_duplicated().any()
+        return self._corrected[source, group]
+
     def correction_moments(self) -> list[datetime]:
         """Return when a value was replaced by another: `known_at` of second and later versions."""
         moments: set[datetime] = set()
-        for (source, _), frame in self.frames.items():
+        for (source, group), frame in self.frames.items():
+            if not self.corrected(source, group):
+                continue
             later = frame.filter(pl.col("known_at") > pl.col("known_at").min().over(self.keys[source]))
             moments.update(later["known_at"].unique())
         return sorted(moments)

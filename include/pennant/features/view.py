@@ -15,6 +15,7 @@ from pennant.features.tables import Group, Tables
 from pennant.features.views import FeatureView, Known
 
 _ROW = "_row"
+_AT = "_at"
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,13 @@ class View:
         """
         wanted = list(values) or ["value"]
         who = pl.col(entity) if isinstance(entity, str) else entity
-        asked = self.requests.select(who.cast(pl.String).alias("entity"), "moment").with_row_index(_ROW)
-        known = timeline.select("entity", "known_at", *wanted).sort("known_at", maintain_order=True)
-        return _backward(asked, known, "moment", ["entity"], wanted)
+        kind = timeline.schema["entity"]
+        asked = self.requests.select(who.cast(kind).alias("entity"), "moment").with_row_index(_ROW)
+        # Only row numbers go through the join: a view may have a hundred columns.
+        places = timeline.select("entity", "known_at", pl.int_range(pl.len(), dtype=pl.UInt32).alias(_AT))
+        known = places.sort("known_at", maintain_order=True)
+        at = _backward(asked, known, "moment", ["entity"], [_AT])[_AT]
+        return timeline.select(pl.col(wanted).gather(at))
 
     def _lookup(self, source: str, group: str, columns: tuple[str, ...], moment: str) -> pl.DataFrame:
         key = self.tables.keys[source]

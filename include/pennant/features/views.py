@@ -62,6 +62,8 @@ class Known:
         if shown is None:
             allowed = [group for each, group in self.tables.frames if each == source]
             raise UnknownColumns(f"column groups of events({source!r})", ["none"], allowed)
+        if len(groups) == 1 and not self.tables.corrected(source, groups[0]):
+            return shown  # in the tables' own order
         return shown.sort("known_at", "event_time", *key)
 
     def _newest(self, source: str, group: str) -> pl.DataFrame:
@@ -72,6 +74,8 @@ class Known:
         key = self.tables.keys[source]
         versions = self.tables.versions(source, group).drop("batch_as_of")
         known = versions.clear() if self.until is None else versions.filter(pl.col("known_at") <= self.until)
+        if not self.tables.corrected(source, group):
+            return known
         first = pl.col("known_at").first().over(key).alias("known_at")
         return known.with_columns(first).unique(subset=key, keep="last", maintain_order=True)
 
@@ -98,7 +102,7 @@ class FeatureView:
     function: ViewFunction
 
     def timeline(self, known: Known) -> pl.DataFrame:
-        """The view's timeline over what is known, in the order of knowing.
+        """The view's timeline over what is known; the rows of an entity in the order of knowing.
 
         Raises:
             FeaturesMismatch: the function gives no timeline, or one that knows something later.
@@ -113,7 +117,7 @@ class FeatureView:
         newest = made["known_at"].max()
         if known.until is not None and isinstance(newest, datetime) and newest > known.until:
             raise FeaturesMismatch(self.name, "view", "knows something later", newest, f"<= {known.until}")
-        return made.sort("known_at", maintain_order=True)
+        return made
 
     def values(self, timeline: pl.DataFrame) -> list[str]:
         """The value columns of a timeline of this view."""

@@ -5,6 +5,7 @@ cost a handful of additions per row. Every number follows from its own entity's 
 other entities, later rows and the size of the table change not one bit of it.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import polars as pl
 Floats = npt.NDArray[np.float64]
 Stat = Literal["mean", "std", "sum", "count"]
 STATS: tuple[Stat, ...] = ("mean", "std", "sum", "count")
+WORKERS = min(4, os.cpu_count() or 1)
+"""Columns at once: each holds some ten arrays of the table's length while it is worked on."""
 _CLOCKS = ("entity", "known_at", "event_time")
 
 
@@ -64,7 +67,7 @@ def windows(
     ordered = rows.select(*_CLOCKS, *columns).sort("entity", "known_at", "event_time", maintain_order=True)
     frame = _Frame.of(ordered["entity"])
     made: dict[str, pl.Series] = {}
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         for each in pool.map(lambda name: _column(frame, ordered[name], chosen, dtype), columns):
             made |= each
     timeline = ordered.select(_CLOCKS).with_columns(**made)

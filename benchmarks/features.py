@@ -1,0 +1,224 @@
+"""How fast declared views are: 81 features of player-game rows, against pandas and hand-written Polars.
+
+Each way runs in a process of its own, interleaved; its wall time and peak memory are told as JSON lines, and
+ratios of their medians. The tables are made and sorted by time before the clock starts, for all alike.
+
+    python benchmarks/features.py                     # 2,000,000 rows, 3 rounds
+    python benchmarks/features.py --rows 200000 --rounds 5
+    python benchmarks/features.py --curve             # 200 thousand to 10 million rows, Pennant only
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+STATISTICS = [f"s{number}" for number in range(10)]
+LAST = (5, 10, 20)
+TEAM_GAMES = 10
+PLAYERS_PER_TEAM = 20
+START = datetime(2000, 1, 1, 18, tzinfo=UTC)
+
+
+def table(rows: int, seed: int = 7) -> pl.DataFrame:
+    """Player-game rows in the order of time: every team plays every second day, all its players each time."""
+    teams = 2 * max(10, min(100, rows // 20_000))
+    per_day = teams * PLAYERS_PER_TEAM
+    days = max(rows // per_day, 1)
+    stream = np.random.default_rng(seed)
+    opponents = np.empty((days, teams), dtype=np.int32)
+    for day in range(days):
+        order = stream.permutation(teams)
+        opponents[day, order[0::2]], opponents[day, order[1::2]] = order[1::2], order[0::2]
+    team = np.tile(np.repeat(np.arange(teams, dtype=np.int32), PLAYERS_PER_TEAM), days)
+    day = np.repeat(np.arange(days), per_day)
+    size = len(team)
+    player = np.tile(np.arange(per_day, dtype=np.int32), days)
+    begins = np.datetime64(START.replace(tzinfo=None), "us") + (day * 2).astype("timedelta64[D]")
+    return pl.DataFrame(
+        {
+            "row": np.arange(size, dtype=np.int32),
+            "player": player,
+            "team": team,
+            "opponent": opponents[day, team],
+            "event_time": pl.Series(begins).dt.replace_time_zone("UTC"),
+            **{name: stream.gamma(2.0, 10.0, size) for name in STATISTICS},
+        }
+    )
+
+
+def by_pandas(games: pl.DataFrame) -> int:
+    import pandas as pd
+
+    frame = games.to_pandas().sort_values(["player", "event_time"], kind="stable")
+    grouped = frame.groupby("player", sort=False)
+    made: dict[str, pd.Series] = {}
+    for name in STATISTICS:
+        before = grouped[name].shift(1)
+        by = before.groupby(frame["player"], sort=False)
+        for last in LAST:
+            rolling = by.rolling(last, min_periods=1)
+            made[f"{name}_mean_{last}"] = rolling.mean().droplevel(0)
+            made[f"{name}_std_{last}"] = rolling.std().droplevel(0)
+        made[f"{name}_mean_all"] = by.expanding(min_periods=1).mean().droplevel(0)
+    made["rest"] = grouped["event_time"].diff().dt.total_seconds() / 86_400
+    allowed = frame.groupby(["opponent", "event_time"], as_index=False)[STATISTICS].sum()
+    allowed = allowed.sort_values(["opponent", "event_time"])
+    held = allowed.groupby("opponent", sort=False)[STATISTICS]
+    mean = held.transform(lambda each: each.shift(1).rolling(TEAM_GAMES, min_periods=1).mean())
+    allowed[[f"allowed_{name}" for name in STATISTICS]] = mean
+    joined = frame.assign(**made).merge(
+        allowed.drop(columns=STATISTICS), on=["opponent", "event_time"], how="left"
+    )
+    return len([name for name in joined.columns if "_" in name and name != "event_time" or name == "rest"])
+
+
+def by_polars(games: pl.DataFrame) -> int:
+    expressions = []
+    for name in STATISTICS:
+        before = pl.col(name).shift(1)
+        for last in LAST:
+            expressions.append(
+                before.rolling_mean(last, min_samples=1).over("player").alias(f"{name}_mean_{last}")
+            )
+            expressions.append(
+                before.rolling_std(last, min_samples=2).over("player").alias(f"{name}_std_{last}")
+            )
+        mean = before.cum_sum() / before.cum_count()
+        expressions.append(mean.over("player").alias(f"{name}_mean_all"))
+    rest = pl.col("event_time").diff().dt.total_seconds() / 86_400
+    expressions.append(rest.over("player").alias("rest"))
+    lazy = games.lazy().sort("player", "event_time")
+    allowed = (
+        games.lazy()
+        .group_by("opponent", "event_time")
+        .agg(pl.col(STATISTICS).sum())
+        .sort("opponent", "event_time")
+        .with_columns(
+            pl.col(name)
+            .shift(1)
+            .rolling_mean(TEAM_GAMES, min_samples=1)
+            .over("opponent")
+            .alias(f"allowed_{name}")
+            for name in STATISTICS
+        )
+        .drop(STATISTICS)
+    )
+    made = lazy.with_columns(expressions).join(allowed, on=["opponent", "event_time"], how="left").collect()
+    return len([name for name in made.columns if "_" in name and name != "event_time" or name == "rest"])
+
+
+def by_pennant(games: pl.DataFrame) -> int:
+    """Declared views, joined as of each request's moment: nothing here knows that it is measured."""
+    from pennant.features.blocks import day_of
+    from pennant.features.tables import Tables
+    from pennant.features.view import View
+    from pennant.features.views import Known, feature_view
+    from pennant.features.windows import windows
+
+    settled = games.with_columns(
+        known_at=pl.col("event_time") + timedelta(hours=4),
+        batch_as_of=pl.col("event_time") + timedelta(hours=4),
+    )
+    tables = Tables({("games", "result"): settled}, {"games": ["row"]})
+    requests = games.select("row", "player", "opponent", "event_time", moment="event_time")
+
+    @feature_view(entity="player", reads=["games.result"], fresh_hours=240)
+    def form(known: Known) -> pl.DataFrame:
+        rows = known.events("games", "result").with_columns(
+            pl.col("player").alias("entity"), day_of("event_time")
+        )
+        made = windows(rows, STATISTICS, last=LAST, stats=["mean", "std"], expanding=["mean"])
+        return made.with_columns(day=day_of("event_time"))
+
+    @feature_view(entity="team", reads=["games.result"], fresh_hours=240)
+    def allowed(known: Known) -> pl.DataFrame:
+        rows = known.events("games", "result")
+        against = rows.group_by("opponent", "known_at", "event_time").agg(pl.col(STATISTICS).sum())
+        return windows(against.rename({"opponent": "entity"}), STATISTICS, last=[TEAM_GAMES])
+
+    view = View(requests, tables, ("games", "result"))
+    mine, theirs = view.join("player", form), view.join("opponent", allowed)
+    rest = requests.select(day_of("event_time").alias("now"))["now"] - mine["day"]
+    made = mine.drop("day").with_columns(rest=rest).hstack(theirs.rename(lambda name: f"allowed_{name}"))
+    return made.width
+
+
+WAYS: dict[str, Callable[[pl.DataFrame], int]] = {
+    "pandas": by_pandas,
+    "polars": by_polars,
+    "pennant": by_pennant,
+}
+
+
+def measure(way: str, rows: int) -> dict[str, float]:
+    """Run one way once, in this process."""
+    games = table(rows)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter()
+    width = WAYS[way](games)
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"seconds": seconds, "peak_mb": peak / 1024, "before_mb": before / 1024, "features": width}
+
+
+def apart(way: str, rows: int) -> dict[str, float]:
+    """Run one way once, in a process of its own."""
+    command = [sys.executable, __file__, "--measure", way, "--rows", str(rows)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def tell(figure: str, value: float, unit: str, n: int) -> None:
+    print(json.dumps({"figure": figure, "value": round(value, 4), "unit": unit, "n": n}), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--curve", action="store_true", help="Pennant alone, at 0.2, 0.5, 1, 2, 5, 10 million rows"
+    )
+    parser.add_argument("--measure", choices=WAYS, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measure(given.measure, given.rows)))
+        return
+    if given.curve:
+        for millions in (0.2, 0.5, 1, 2, 5, 10):
+            each = apart("pennant", int(millions * 1e6))
+            tell(f"pennant, {millions:g} million rows", each["seconds"], "s", 1)
+            tell(f"pennant, {millions:g} million rows, per million", each["seconds"] / millions, "s", 1)
+        return
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    for _ in range(given.rounds):
+        for way in WAYS:
+            found[way].append(apart(way, given.rows))
+    middle = {
+        way: {name: statistics.median(each[name] for each in runs) for name in runs[0]}
+        for way, runs in found.items()
+    }
+    for way, each in middle.items():
+        tell(f"{way}, {given.rows} rows, {each['features']:g} features", each["seconds"], "s", given.rounds)
+        tell(f"{way}, peak memory", each["peak_mb"], "MB", given.rounds)
+    for way in ("polars", "pandas"):
+        ratio = middle["pennant"]["seconds"] / middle[way]["seconds"]
+        tell(f"pennant to {way}, time", ratio, "ratio", given.rounds)
+        memory = middle["pennant"]["peak_mb"] / middle[way]["peak_mb"]
+        tell(f"pennant to {way}, peak memory", memory, "ratio", given.rounds)
+
+
+if __name__ == "__main__":
+    main()
