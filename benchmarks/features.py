@@ -78,7 +78,7 @@ def by_pandas(games: pl.DataFrame) -> int:
     joined = frame.assign(**made).merge(
         allowed.drop(columns=STATISTICS), on=["opponent", "event_time"], how="left"
     )
-    return len([name for name in joined.columns if "_" in name and name != "event_time" or name == "rest"])
+    return len([name for name in joined.columns if ("_" in name and name != "event_time") or name == "rest"])
 
 
 def by_polars(games: pl.DataFrame) -> int:
@@ -113,7 +113,7 @@ def by_polars(games: pl.DataFrame) -> int:
         .drop(STATISTICS)
     )
     made = lazy.with_columns(expressions).join(allowed, on=["opponent", "event_time"], how="left").collect()
-    return len([name for name in made.columns if "_" in name and name != "event_time" or name == "rest"])
+    return len([name for name in made.columns if ("_" in name and name != "event_time") or name == "rest"])
 
 
 def by_pennant(games: pl.DataFrame) -> int:

@@ -4,10 +4,10 @@ Neither proves a leak: a market's own probability is good alone. So a sign is sh
 `pennant.features.leaks` finds does.
 
 Strength is |2 AUC - 1| for a label of 0 and 1 (Mann-Whitney; the rank-biserial correlation), else the
-absolute Spearman correlation. Both are 0 for a feature that says nothing and 1 for one that says everything. The
-interval is asymptotic: Hanley and McNeil, "The meaning and use of the area under a ROC curve", Radiology 143
-(1982), p. 31, for AUC; Fisher's z with the factor 1.06 of Fieller, Hartley and Pearson, Biometrika 44 (1957),
-p. 471, for Spearman.
+absolute Spearman correlation. Both are 0 for a feature that says nothing and 1 for one that says everything.
+The interval is asymptotic: Hanley and McNeil, "The meaning and use of the area under a ROC curve", Radiology
+143 (1982), p. 31, for AUC; Fisher's z with the factor 1.06 of Fieller, Hartley and Pearson, Biometrika 44
+(1957), p. 471, for Spearman.
 """
 
 import math

@@ -1,8 +1,9 @@
 """Views: declared pure functions that give timelines of what is known of an entity.
 
-A timeline has the columns `entity`, `known_at`, `event_time` and the view's values, one row for each time that
-something about an entity became known, in the order of knowing. Training joins it as of each request's moment,
-the online store holds its newest row per entity: the same function, so the same numbers.
+A timeline has the columns `entity`, `known_at`, `event_time` and the view's values, one row for each time
+that something about an entity became known; the rows of an entity in the order of knowing. Training joins it
+as of each request's moment, the online store holds its newest row per entity: the same function, so the same
+numbers.
 
 ```python
 @feature_view(entity="team", reads=["games.schedule", "games.result"], fresh_hours=24 * 14)
