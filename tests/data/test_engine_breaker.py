@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from pennant.data.asking.breaker import Circuit
 from pennant.data.asking.tally import Tally
-from pennant.data.connectors import provider_name, source_of
+from pennant.data.connectors.kinds import provider_name, source_of
 from pennant.data.errors import BreakerOpen, SourceDown, SourceMalformed
 from pennant.declaration.model import Breaker
 from pennant.platform.ports import unused_ports

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from pennant.data.asking.access import Access, MissingConnection
-from pennant.data.connectors import KINDS, connector_of
+from pennant.data.connectors.kinds import KINDS, connector_of
 from pennant.data.errors import SourceDown, SourceMalformed, SourceMisdeclared
 
 from .conftest import month

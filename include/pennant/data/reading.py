@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pennant.data.connectors import connector_of, source_of
 from pennant.data.connectors.base import Answer
+from pennant.data.connectors.kinds import connector_of, source_of
 from pennant.data.errors import SourceMalformed
 from pennant.data.parsing import OWN
 from pennant.declaration.model import Source

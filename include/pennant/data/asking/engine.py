@@ -28,8 +28,8 @@ from pennant.data.asking.moments import retrieved_now
 from pennant.data.asking.provider import Provider
 from pennant.data.asking.tally import Tally
 from pennant.data.asking.targets import SIMULATION, BadAddress, Target, target_of
-from pennant.data.connectors import connector_of, fallback_of, provider_name
 from pennant.data.connectors.base import Answer, Ask, Connector
+from pennant.data.connectors.kinds import connector_of, fallback_of, provider_name
 from pennant.data.errors import PastUnavailable, SourceDown, SourceMalformed, SourceMisdeclared, Throttled
 from pennant.data.lake import Lake
 from pennant.declaration.model import DataUseCase, Source
@@ -177,9 +177,9 @@ def _targets(
             found.append((ask, target))
         elif not ask.optional:
             where = "neither url nor a mirror for path"
-            error = SourceDown(fetch.name, f"(no address for {ask.part})", found=where, attempts=0)
-            health.not_asked(fetch.place.warehouse, fetch.use_case.name, fetch.source_name, str(error))
-            raise error
+            down = SourceDown(fetch.name, f"(no address for {ask.part})", found=where, attempts=0)
+            health.not_asked(fetch.place.warehouse, fetch.use_case.name, fetch.source_name, str(down))
+            raise down
     return found
 
 
