@@ -40,10 +40,10 @@ def examine_at(name: str, as_of: datetime, taken: dict[str, str]) -> dict[str, A
 
 def discover(name: str, window: Window, taken: dict[str, str], wanted: bool) -> dict[str, Any]:
     """Look for features worth adding, inside the training folds only."""
-    from pennant.features.discovery import discover as look
-
     if not wanted:
         raise AirflowSkipException("Not asked for: trigger the Dag with `discover` to look for new features.")
+    from pennant.features.discovery import discover as look
+
     place = workplace(name)
     found = look(place.declared, place.lake, place.settings, window.as_of, Reference.from_json(taken))
     return {"candidates": found.candidates, "kept": len(found.kept), "report": found.reference.to_json()}
