@@ -114,9 +114,24 @@ def _ask(fetch: _Fetch, source: Source, end: float, *, fallback: bool) -> list[A
         if not asks:
             return []
         access, secrets = _access(fetch, connector, source, asks)
-        provider = _provider(fetch, source, label, end, access, secrets, None if fallback else circuit)
         key = _key(source, connector, asks, access)
-        provider.key_name = key.place.name if key is not None and key.place.where == "query" else None
+        manners = Manners(
+            _limits(fetch, source, key, fallback=fallback), Tally(), source.timeout_seconds, end
+        )
+        provider = Provider(
+            use_case=case,
+            source_name=fetch.source_name,
+            label=label,
+            slots="fallback-" if fallback else "",
+            source=source,
+            window=fetch.window,
+            lake=fetch.place.lake,
+            manners=manners,
+            secrets=secrets,
+            access=access,
+            key_name=key.place.name if key is not None and key.place.where == "query" else None,
+            circuit=None if fallback else circuit,
+        )
 
         async def ask() -> list[Answer]:
             with secrets.kept_from_logs():
@@ -124,8 +139,7 @@ def _ask(fetch: _Fetch, source: Source, end: float, *, fallback: bool) -> list[A
                     return await provider.answers(asks, client)
 
         answers = _run(ask) if fallback else _guarded(circuit, provider, ask)
-    tally = provider.manners.tally
-    health.answered(warehouse, case, fetch.source_name, label, tally, fallback=fallback)
+    health.answered(warehouse, case, fetch.source_name, label, manners.tally, fallback=fallback)
     return answers
 
 
@@ -204,46 +218,22 @@ def _access(
 def _key(
     source: Source, connector: Connector, asks: list[tuple[Ask, Target]], access: Access | None
 ) -> Key | None:
-    for ask, target in asks:
-        if ask.key is not None and target.web is not None and target.web == ask.url and access is not None:
-            secret = access.secret.strip()
-            if not secret.isprintable() or not secret.isascii():
-                name = str(source.connection or connector.connection)
-                raise MissingConnection(name, "a key of characters that no request can carry")
-            return Key(ask.key, origin_of(httpx.URL(target.web)), secret)
-    return None
+    keyed = [ask for ask, target in asks if ask.key is not None and target.web == ask.url]
+    if not keyed or access is None or keyed[0].key is None:
+        return None
+    secret = access.secret.strip()
+    if not secret.isprintable() or not secret.isascii():
+        name = str(source.connection or connector.connection)
+        raise MissingConnection(name, "a key of characters that no request can carry")
+    origins = frozenset(origin_of(httpx.URL(ask.url or "")) for ask in keyed)
+    return Key(keyed[0].key, origins, secret)
 
 
-def _provider(
-    fetch: _Fetch,
-    source: Source,
-    label: str,
-    end: float,
-    access: Access | None,
-    secrets: Secrets,
-    circuit: Circuit | None,
-) -> Provider:
-    bucket = fetch.name if circuit is not None else f"{fetch.name}.fallback"
-    holder = bucket
-    if access is not None and access.secret:
-        # A new key has a new quota.
-        holder = f"key {sha256(access.secret.encode()).hexdigest()[:12]}"
-    rate = source.rate if circuit is not None else None
-    limits = Limits(fetch.place.warehouse, bucket, holder, rate)
-    return Provider(
-        use_case=fetch.use_case.name,
-        source_name=fetch.source_name,
-        label=label,
-        slots="" if circuit is not None else "fallback-",
-        source=source,
-        window=fetch.window,
-        lake=fetch.place.lake,
-        manners=Manners(limits, Tally(), source.timeout_seconds, end),
-        secrets=secrets,
-        access=access,
-        key_name=None,
-        circuit=circuit,
-    )
+def _limits(fetch: _Fetch, source: Source, key: Key | None, *, fallback: bool) -> Limits:
+    bucket = f"{fetch.name}.fallback" if fallback else fetch.name
+    # Providers count by key, whichever source uses it; and a new key has a new quota.
+    holder = bucket if key is None else f"key {sha256(key.secret.encode()).hexdigest()[:12]}"
+    return Limits(fetch.place.warehouse, bucket, holder, None if fallback else source.rate)
 
 
 def _run(ask: Callable[[], Coroutine[Any, Any, list[Answer]]]) -> list[Answer]:

@@ -1,6 +1,6 @@
 """One request over HTTP: whole, within its size, or an error saying whether another attempt may help.
 
-The secret is added to a request below the client, in the transport, and only for the host that it is for. So
+The secret is added to a request below the client, in the transport, and only for the hosts that it is for. So
 no URL that the client logs, raises or follows ever holds it.
 """
 
@@ -44,10 +44,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """The secret of a connection, where it goes, and the one host that may see it."""
+    """The secret of a connection, where it goes, and the hosts that may see it."""
 
     place: KeyPlace
-    origin: tuple[str, str, int | None]
+    origins: frozenset[tuple[str, str, int | None]]
     secret: str = field(repr=False)
 
 
@@ -197,7 +197,7 @@ class _Keyed(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         key = self._key
-        if key is not None and origin_of(request.url) == key.origin:
+        if key is not None and origin_of(request.url) in key.origins:
             url, headers = request.url, request.headers.copy()
             value = key.place.prefix + key.secret
             if key.place.where == "query":

@@ -197,10 +197,12 @@ class Provider:
         if reply.content is None:
             if held is None:
                 raise Refused("status 304 to an unconditional request")
-            await in_thread(slot.keep, replace(held, checked_at=retrieved_now()))
+            if self.source.cache_seconds:
+                await in_thread(slot.keep, replace(held, checked_at=retrieved_now()))
             return self._from(held, ask, page)
         content_type = self.secrets.masked(reply.headers.get("content-type", ""))
         answer = await self._whole(ask, page, address, reply.content, content_type)
+        answer = replace(answer, content=self.secrets.masked_content(answer.content))
         etag, modified = reply.headers.get("etag"), reply.headers.get("last-modified")
         if etag or modified or self.source.cache_seconds:
             moment = answer.retrieved_at
@@ -232,7 +234,7 @@ class Provider:
     async def _whole(
         self, ask: Ask, page: int, address: str, content: bytes, content_type: str = ""
     ) -> Answer:
-        content = self.secrets.masked_content(await in_thread(unpacked, content))
+        content = await in_thread(unpacked, content)
         return Answer(
             source=self.name,
             address=address,
