@@ -1,5 +1,6 @@
 """Asking over HTTP: every fault of a provider ends in a whole answer or a clear error."""
 
+import asyncio
 import gzip
 import io
 import socketserver
@@ -312,3 +313,12 @@ def test_a_provider_that_only_knows_today_says_that_its_past_is_gone(
         assert (caught.value.kind, caught.value.as_of) == ("csv", month(2).as_of)
         assert provider.asked == []
         assert asking.ask(Window(now - timedelta(minutes=5), now))[0].content == BODY
+
+
+def test_the_engine_can_be_asked_from_within_a_loop(warehouse: Engine, tmp_path: Path) -> None:
+    async def within() -> bytes:
+        return asking.ask()[0].content
+
+    with desk() as provider:
+        asking = engine(warehouse, tmp_path, url=provider.at)
+        assert asyncio.run(within()) == BODY
