@@ -19,6 +19,7 @@ WINDOWS = [month(number) for number in range(1, 13)]
 INGESTS_A_YEAR = """
 import json, sys
 from pathlib import Path
+from pennant.data.asking.access import from_environment
 from pennant.data.ingest import fetch, validate
 from pennant.data.lake import Lake
 from pennant.declaration.model import UseCase
@@ -32,8 +33,8 @@ if int(limit):
 use_case = UseCase.model_validate_json(Path(declaration).read_text())
 lake, warehouse = Lake(lake), connect(warehouse)
 for key in windows:
-    batch = fetch(use_case, "games", Window.from_key(key), lake, warehouse, Settings())
-    validate(use_case, batch, lake, warehouse)
+    batch = fetch(use_case, "games", Window.from_key(key), lake, warehouse, Settings(), from_environment)
+    validate(use_case, batch, lake, warehouse, Settings())
 """
 
 

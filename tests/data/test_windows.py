@@ -119,7 +119,7 @@ def test_a_season_without_games_is_a_valid_empty_batch(world: World) -> None:
     result = world.ingest(month(1, length=12))  # the provider has a header and no rows
     assert (result.rows, result.quarantined) == (0, 0)
     assert world.versions("result").columns == [
-        "game", "event_time", "known_at", "batch_as_of", "points", "crowd",
+        "game", "event_time", "known_at", "batch_as_of", "points", "crowd", "provider",
     ]  # fmt: skip
 
 

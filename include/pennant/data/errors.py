@@ -207,6 +207,34 @@ class ExpectationBroken(PennantError):
         )
 
 
+class NothingAside(PennantError):
+    """There is no such row in quarantine.
+
+    Attributes:
+        place: the quarantine file.
+        found: what was asked for.
+        allowed: what there is.
+    """
+
+    def __init__(self, place: str, found: str, allowed: str) -> None:
+        self.place, self.found, self.allowed = place, found, allowed
+        super().__init__(f"{place}: found {found}; allowed: {allowed}")
+
+
+class NotReleasable(PennantError):
+    """A row in quarantine cannot flow on like this.
+
+    Attributes:
+        place: the quarantine file.
+        number: of the row.
+        reason: why not.
+    """
+
+    def __init__(self, place: str, number: int, reason: str) -> None:
+        self.place, self.number, self.reason = place, number, reason
+        super().__init__(f"{place}, row {number} stays in quarantine: {reason}")
+
+
 class LakeError(PennantError):
     """Base of the lake's errors; `uri` names the object."""
 

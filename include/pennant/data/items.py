@@ -102,7 +102,7 @@ def items_of(table: pl.DataFrame, name: str, address: str, source: Source) -> pl
             allowed=f"dates as in {' or '.join(map(repr, source.event_time.formats))}",
         )
     table = table.with_columns(filed=pl.col("event_time").forward_fill().backward_fill())
-    return pl.concat([_group_items(table, source, group) for group in source.groups], how="diagonal")
+    return pl.concat([group_items(table, source, group) for group in source.groups], how="diagonal")
 
 
 def group_columns(source: Source, group_name: str) -> list[str]:
@@ -130,7 +130,8 @@ def digest_of(content: pl.Expr) -> pl.Expr:
     return pl.concat_str([content, pl.col("faults").list.join(";")], separator=_BETWEEN)
 
 
-def _group_items(table: pl.DataFrame, source: Source, group_name: str) -> pl.DataFrame:
+def group_items(table: pl.DataFrame, source: Source, group_name: str) -> pl.DataFrame:
+    """Items of one group; the table has `event_time` and `filed` beside what `reading.read_table` gives."""
     group = source.groups[group_name]
     own = group_columns(source, group_name)
     zone = source.event_time.time_zone

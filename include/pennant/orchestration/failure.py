@@ -24,8 +24,9 @@ def tell(context: dict[str, Any]) -> None:
     links = {"Run": f"{place.settings.airflow}/dags/{task.dag_id}/runs/{run.run_id}"}
     # An error about data says which lines are worst and where the page is; see data.errors.BatchStopped.
     evidence |= {f"line {n}": line for n, line in enumerate(getattr(error, "worst", ()), 1)}
-    if getattr(error, "report", None) is not None:
-        links["Page of the batch"] = error.report.uri
+    report = getattr(error, "report", None)
+    if report is not None:
+        links["Page"] = report.uri
     event = AlertEvent(
         use_case=name,
         class_=f"{task.dag_id.rpartition('__')[2]}_{task.task_id}_failed",

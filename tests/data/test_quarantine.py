@@ -1,0 +1,118 @@
+"""A row in quarantine flows on when a person decides so, from then on, once, and the ledger knows."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.data.conftest import World, game, month
+
+from pennant.data.batches import BatchName
+from pennant.data.errors import NothingAside, NotReleasable
+from pennant.data.quarantine import Decision, Wish, decide, rows
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+TOO_MANY = "ExpectColumnValuesToBeBetween: points"
+
+
+@pytest.fixture
+def aside(make_world: Any) -> World:
+    """A March in which one game has 900 points."""
+    most = {
+        "source": "games",
+        "group": "result",
+        "expect": "ExpectColumnValuesToBeBetween",
+        "with": {"column": "points", "max_value": 100},
+        "on_failure": "quarantine",
+    }
+    world: World = make_world(validation={"max_quarantined_share": 0.5, "expectations": [most]})
+    world.publish([game(1, "2024-03-03"), game(2, "2024-03-04", points=900), game(3, "2024-03-05")])
+    world.validate(world.fetch(month(3)))
+    return world
+
+
+def name_of(world: World) -> BatchName:
+    return BatchName(world.use_case.name, "games", month(3))
+
+
+def wish(world: World, told: list[tuple[str, Mapping[str, object]]], **given: Any) -> Decision:
+    wanted = Wish(**{"number": 0, "changes": {}, "who": "ada", "why": "seen", "decided_at": NOON, **given})
+    return decide(
+        world.use_case,
+        name_of(world),
+        wanted,
+        world.lake,
+        world.settings,
+        lambda action, entry: told.append((action, entry)),
+    )
+
+
+def points(world: World, as_of: datetime) -> dict[str, int]:
+    return dict(world.versions("result", as_of).select("game", "points").iter_rows())
+
+
+def test_a_row_set_aside_is_shown_with_its_reason_and_its_line(aside: World) -> None:
+    [row] = rows(aside.lake, name_of(aside))
+    assert (row.group, row.reasons, row.values["points"], row.decided) == ("result", [TOO_MANY], "900", None)
+    assert row.line == 3
+
+
+def test_a_released_row_counts_from_the_moment_of_the_decision_and_not_before(aside: World) -> None:
+    told: list[tuple[str, Mapping[str, object]]] = []
+    before = aside.versions("result", NOON - timedelta(seconds=1))
+    wish(aside, told)
+    assert aside.versions("result", NOON - timedelta(seconds=1)).equals(before)
+    assert points(aside, NOON)["g002"] == 900
+    [(action, entry)] = told
+    assert (action, entry["who"], entry["row"]) == ("quarantine_release", "ada", 0)
+
+
+def test_a_corrected_row_is_judged_again(aside: World) -> None:
+    told: list[tuple[str, Mapping[str, object]]] = []
+    with pytest.raises(NotReleasable) as refused:
+        wish(aside, told, changes={"points": "700"})
+    assert TOO_MANY in refused.value.reason
+    assert told == []
+    wish(aside, told, changes={"points": "90"})
+    assert points(aside, NOON)["g002"] == 90
+    assert told[0][1]["changes"] == {"points": "90"}
+
+
+def test_a_forced_correction_says_so_in_the_ledger(aside: World) -> None:
+    told: list[tuple[str, Mapping[str, object]]] = []
+    wish(aside, told, changes={"points": "700"}, force=True)
+    assert told[0][1]["forced"] is True
+
+
+def test_deciding_the_same_again_changes_nothing(aside: World) -> None:
+    told: list[tuple[str, Mapping[str, object]]] = []
+    first = wish(aside, told)
+    held = aside.objects()
+    again = wish(aside, told, decided_at=NOON + timedelta(hours=1))
+    assert (again.repeated, again.batch) == (True, first.batch)
+    assert aside.objects() == held
+    assert len(told) == 1
+
+
+def test_a_row_is_not_decided_in_two_ways(aside: World) -> None:
+    wish(aside, [])
+    with pytest.raises(NotReleasable) as refused:
+        wish(aside, [], changes={"points": "9"}, decided_at=NOON + timedelta(hours=1))
+    assert "ada" in refused.value.reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"pionts": "9"}, {"points": "many"}, {"day": "soon"}],
+    ids=["no column", "no number", "no date"],
+)
+def test_what_cannot_be_read_is_not_released(aside: World, changes: dict[str, str]) -> None:
+    with pytest.raises(NotReleasable):
+        wish(aside, [], changes=changes)
+    assert rows(aside.lake, name_of(aside))[0].decided is None
+
+
+def test_a_row_that_is_not_there_is_named_with_what_is(aside: World) -> None:
+    with pytest.raises(NothingAside) as refused:
+        wish(aside, [], number=7)
+    assert refused.value.allowed == "0 to 0"
