@@ -34,9 +34,7 @@ def page(
     words = {"stopped": "STOPPED", "aside": "VALIDATED, WITH FINDINGS", "good": "VALIDATED"}[state]
     window = f"{name.window.start:%d %b %Y %H:%M} to {name.window.as_of:%d %b %Y %H:%M} UTC"
     tiles = [
-        _tile(
-            "rows landed", f"{raw.rows:,}", f"{len(raw.request.get('parts') or [])} answers of the provider"
-        ),
+        _tile("rows landed", f"{raw.rows:,}", _answers(raw)),
         _tile("passed", f"{raw.rows - aside:,}", "in use" if not stopping else "none in use: stopped"),
         _tile("set aside", f"{aside:,}", f"{aside / max(raw.rows, 1):.2%} of the rows", bad=aside > 0),
         _tile(
@@ -66,6 +64,11 @@ def _tile(title: str, value: str, note: str, *, bad: bool = False) -> str:
     )
 
 
+def _answers(raw: Manifest) -> str:
+    count = len(raw.request.get("parts") or [])
+    return f"{count} answer{'' if count == 1 else 's'} of the provider"
+
+
 def _checks(checks: Sequence[Check], rows: int) -> str:
     lines = []
     for each in sorted(checks, key=lambda check: (check.success, -check.failing)):
@@ -77,7 +80,7 @@ def _checks(checks: Sequence[Check], rows: int) -> str:
         share = each.failing / max(rows, 1)
         width = max(share * 100, 1.5) if each.failing else 0
         bar = f'<div class="bar"><i style="width:{width:.1f}%"></i></div>' if each.failing else ""
-        seen = "" if each.observed is None else escape(str(each.observed))
+        seen = "" if each.observed in {None, each.failing} else escape(str(each.observed))
         failing = f"{each.failing:,}" if each.failing else ""
         lines.append(
             f"<tr><td>{state}</td><td>{escape(each.rule)}</td>"
