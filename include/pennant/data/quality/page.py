@@ -80,7 +80,8 @@ def _checks(checks: Sequence[Check], rows: int) -> str:
         share = each.failing / max(rows, 1)
         width = max(share * 100, 1.5) if each.failing else 0
         bar = f'<div class="bar"><i style="width:{width:.1f}%"></i></div>' if each.failing else ""
-        seen = "" if each.observed in {None, each.failing} else escape(str(each.observed))
+        told = each.observed is not None and each.observed != each.failing
+        seen = escape(str(each.observed)) if told else ""
         failing = f"{each.failing:,}" if each.failing else ""
         lines.append(
             f"<tr><td>{state}</td><td>{escape(each.rule)}</td>"
