@@ -3,16 +3,18 @@
 import math
 import statistics
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennant.features.windows import windows
+from pennant.features.errors import NotLater
+from pennant.features.windows import Windows, windows
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
-VALUES = st.one_of(st.none(), st.floats(-1e6, 1e6, allow_subnormal=False))
+VALUES = st.one_of(st.none(), st.floats(-1e6, 1e6).map(lambda each: round(each, 6)))
 ROWS = st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 6), VALUES), max_size=40)
 LAST = (1, 2, 3, 5, 10)
 
@@ -93,3 +95,35 @@ def test_an_empty_table_gives_an_empty_timeline() -> None:
 def test_an_entity_with_one_event_has_a_mean_and_no_spread() -> None:
     [row] = made(table([("A", 0, 3.0)])).iter_rows(named=True)
     assert (row["x_mean_5"], row["x_std_5"], row["x_count_all"]) == (3.0, None, 1.0)
+
+
+EVERY = Windows(("x",), LAST, ("mean", "std", "sum", "count"), ("mean", "std", "sum", "count"), pl.Float64)
+
+
+@given(ROWS, st.lists(st.integers(0, 6), max_size=3))
+def test_day_by_day_gives_the_bits_of_a_build_of_everything(
+    rows: list[tuple[str, int, float | None]], cuts: list[int]
+) -> None:
+    edges = sorted({-1, *cuts, 6})
+    parts = []
+    state = None
+    for after, until in pairwise(edges):
+        day = table([each for each in rows if after < each[1] <= until])
+        made, state = EVERY.begun(day) if state is None else EVERY.extended(state, day)
+        parts.append(made)
+    whole, end = EVERY.begun(table(rows))
+    together = pl.concat(parts).sort("entity", "known_at", maintain_order=True)
+    assert together.equals(whole)
+    assert state is not None
+    assert end is not None
+    assert state.entities.equals(end.entities)
+    assert state.tail.equals(end.tail)
+
+
+def test_a_row_that_comes_too_late_is_refused_and_not_squeezed_in() -> None:
+    _, state = EVERY.begun(table([("A", 3, 1.0), ("B", 1, 2.0)]))
+    assert state is not None
+    EVERY.extended(state, table([("B", 2, 1.0)]))
+    with pytest.raises(NotLater) as refused:
+        EVERY.extended(state, table([("B", 2, 1.0), ("A", 3, 1.0)]))
+    assert refused.value.entity == "A"

@@ -78,6 +78,24 @@ class LeakFound(PennantError):
         )
 
 
+class NotLater(PennantError):
+    """A timeline cannot be extended by a row that became known before its end.
+
+    Attributes:
+        entity: whose row.
+        known_at: when it became known.
+        newest: what its entity's timeline ends with.
+    """
+
+    def __init__(self, entity: str, known_at: datetime, newest: datetime) -> None:
+        """Keep the row and the end of its timeline."""
+        self.entity, self.known_at, self.newest = entity, known_at, newest
+        super().__init__(
+            f"a row of {entity} became known {known_at.isoformat()}, and its timeline reaches to "
+            f"{newest.isoformat()} already; build the timeline anew"
+        )
+
+
 class NoSnapshotRows(PennantError):
     """A snapshot would have no row."""
 

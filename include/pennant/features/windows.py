@@ -2,7 +2,8 @@
 
 The sum of the last 2k rows is the sum of the last k and of the k before them, so windows of 5, 10 and 20 rows
 cost a handful of additions per row. Every number follows from its own entity's rows up to it, in their order:
-other entities, later rows and the size of the table change not one bit of it.
+other entities, later rows and the size of the table change not one bit of it. So a new day needs only each
+entity's last rows and its running sums, and gives the bits that a build of everything would.
 """
 
 import os
@@ -15,24 +16,114 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pennant.features.errors import NotLater
+
 Floats = npt.NDArray[np.float64]
 Stat = Literal["mean", "std", "sum", "count"]
-STATS: tuple[Stat, ...] = ("mean", "std", "sum", "count")
 WORKERS = min(4, os.cpu_count() or 1)
 """Columns at once: each holds some ten arrays of the table's length while it is worked on."""
-_CLOCKS = ("entity", "known_at", "event_time")
+CLOCKS = ("entity", "known_at", "event_time")
+_TOTALS = ("centre", "count", "moved", "squares")
 
 
 @dataclass(frozen=True)
-class Window:
-    """Statistics over an entity's last rows, the newest one included; None: all of them so far."""
+class Windows:
+    """Statistics over an entity's last rows, the newest one included, and over all of them so far.
 
-    rows: int | None
+    Attributes:
+        columns: numbers; null is passed over, and a window without any number gives null.
+        last: windows of so many rows.
+        stats: what of those windows; `std` is the sample's (n - 1), null for fewer than two numbers.
+        expanding: what of all rows so far.
+        dtype: of the results; sums are made in 64 bits.
+    """
+
+    columns: tuple[str, ...]
+    last: tuple[int, ...] = ()
     stats: tuple[Stat, ...] = ("mean",)
+    expanding: tuple[Stat, ...] = ()
+    dtype: pl.DataType | type[pl.DataType] = pl.Float32
 
-    def names(self, column: str) -> list[str]:
-        """Names of what it gives of a column, for example `yards_mean_5` or `yards_mean_all`."""
-        return [f"{column}_{stat}_{self.rows or 'all'}" for stat in self.stats]
+    def of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Timeline over rows; see `windows`."""
+        return self.begun(rows, keep=False)[0]
+
+    def begun(self, rows: pl.DataFrame, *, keep: bool = True) -> "tuple[pl.DataFrame, State | None]":
+        """Timeline over rows, and what is needed to go on from there (None unless `keep`)."""
+        ordered = self._ordered(rows)
+        frame = Frame.of(ordered["entity"])
+        timeline, totals = self._made(frame, ordered, None)
+        return _last_of_each(timeline), self._state(frame, ordered, totals) if keep else None
+
+    def extended(self, state: "State", rows: pl.DataFrame) -> "tuple[pl.DataFrame, State]":
+        """Timeline of only the new rows, bit for bit as in a build of everything, and the state after them.
+
+        Raises:
+            NotLater: a row became known no later than what its entity had already: build anew.
+        """
+        new = self._ordered(rows)
+        seen = new.join(state.entities.select("entity", "newest"), on="entity", how="left")
+        early = seen.filter(pl.col("known_at") <= pl.col("newest"))
+        if early.height:
+            raise NotLater(str(early["entity"][0]), early["known_at"][0], early["newest"][0])
+        touched = new.select("entity").unique()
+        held = state.tail.join(touched, on="entity", how="semi").with_columns(_new=pl.lit(False))
+        both = pl.concat([held.select(*new.columns, "_new"), new.with_columns(_new=pl.lit(True))])
+        both = both.sort(*CLOCKS, maintain_order=True)
+        before = both.select("entity").join(state.entities, on="entity", how="left", maintain_order="left")
+        frame = Frame.after(both["entity"], both["_new"].to_numpy(), before)
+        timeline, totals = self._made(frame, both.drop("_new"), before)
+        made = _last_of_each(timeline.filter(both["_new"]))
+        return made, state.followed_by(self._state(frame, both.drop("_new"), totals), touched)
+
+    def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(*CLOCKS, *self.columns).sort(*CLOCKS, maintain_order=True)
+
+    def _made(
+        self, frame: "Frame", ordered: pl.DataFrame, before: pl.DataFrame | None
+    ) -> tuple[pl.DataFrame, dict[str, Floats]]:
+        made: dict[str, pl.Series] = {}
+        totals: dict[str, Floats] = {}
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            for values, ends in pool.map(
+                lambda name: _column(self, frame, ordered[name], before), self.columns
+            ):
+                made |= values
+                totals |= ends
+        return ordered.select(CLOCKS).with_columns(**made), totals
+
+    def _state(self, frame: "Frame", ordered: pl.DataFrame, totals: Mapping[str, Floats]) -> "State":
+        ends = frame.ends
+        entities = ordered[ends].select("entity", pl.col("known_at").alias("newest"))
+        entities = entities.with_columns(
+            pl.Series("rank", frame.rank[ends]), *(pl.Series(name, each) for name, each in totals.items())
+        )
+        most = max(self.last, default=1) - 1
+        tail = ordered.with_columns(_from_end=pl.Series(frame.from_end)).filter(pl.col("_from_end") < most)
+        return State(entities, tail.drop("_from_end"))
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a build ended, per entity.
+
+    Attributes:
+        entities: `entity`, `newest` (the last known_at), `rank` (its rows, less one), and per column the
+            running sums and the number that they are centred on.
+        tail: each entity's last rows, as many as the longest window less one.
+    """
+
+    entities: pl.DataFrame
+    tail: pl.DataFrame
+
+    def followed_by(self, later: "State", touched: pl.DataFrame) -> "State":
+        """The state after an extension that touched some entities; the others stay as they were."""
+        return State(
+            pl.concat([self.entities.join(touched, on="entity", how="anti"), later.entities]).sort("entity"),
+            pl.concat([self.tail.join(touched, on="entity", how="anti"), later.tail]).sort(
+                *CLOCKS, maintain_order=True
+            ),
+        )
 
 
 def windows(
@@ -50,62 +141,87 @@ def windows(
 
     Args:
         rows: `entity`, `known_at`, `event_time` and the columns.
-        columns: numbers; null is passed over, and a window without any number gives null.
+        columns: see `Windows`, as for the other arguments.
         last: windows of so many rows.
-        stats: what of those windows; `std` is the sample's (n - 1), null for fewer than two numbers.
+        stats: what of those windows.
         expanding: what of all rows so far.
-        dtype: of the results; sums are made in 64 bits.
+        dtype: of the results.
 
     Returns:
         `entity`, `known_at`, `event_time`, then per column `<column>_<stat>_<rows>` and
         `<column>_<stat>_all`; in order of entity, known_at, event_time. Where an entity learns several
         rows at once, the last row stands for all.
     """
-    chosen = [Window(each, tuple(stats)) for each in last]
-    chosen += [Window(None, tuple(expanding))] if expanding else []
-    # A stable sort, and by number where it can be: texts compare slowly.
-    ordered = rows.select(*_CLOCKS, *columns).sort("entity", "known_at", "event_time", maintain_order=True)
-    frame = _Frame.of(ordered["entity"])
-    made: dict[str, pl.Series] = {}
-    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        for each in pool.map(lambda name: _column(frame, ordered[name], chosen, dtype), columns):
-            made |= each
-    timeline = ordered.select(_CLOCKS).with_columns(**made)
-    again = (timeline["entity"] == timeline["entity"].shift(-1)) & (
-        timeline["known_at"] == timeline["known_at"].shift(-1)
-    )
-    return timeline.filter(~again.fill_null(value=False)) if again.any() else timeline
+    return Windows(tuple(columns), tuple(last), tuple(stats), tuple(expanding), dtype).of(rows)
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """Where entities begin: `rank` counts the rows of an entity before each row."""
+class Frame:
+    """Where entities begin and end: `rank` counts the earlier rows of the entity, in all of its past."""
 
     rank: npt.NDArray[np.int64]
+    begins: npt.NDArray[np.int64]
+    counted: npt.NDArray[np.bool_] | None = None
+    """In an extension: the new rows, which running sums are over."""
 
     @classmethod
-    def of(cls, entity: pl.Series) -> "_Frame":
+    def of(cls, entity: pl.Series) -> "Frame":
+        """The frame of a whole table, sorted by entity."""
         size = len(entity)
-        position = np.arange(size)
-        begins = np.zeros(size, dtype=bool)
-        if size:
-            begins[0] = True
-            begins[1:] = (entity != entity.shift(1)).fill_null(value=True).to_numpy()[1:]
-        first = np.maximum.accumulate(np.where(begins, position, 0))
-        return cls(position - first)
+        changes = (entity != entity.shift(1)).fill_null(value=True).to_numpy() if size else np.zeros(0, bool)
+        begins = np.flatnonzero(changes)
+        first = np.repeat(begins, np.diff(np.append(begins, size)))
+        return cls(np.arange(size) - first, begins)
+
+    @classmethod
+    def after(cls, entity: pl.Series, counted: npt.NDArray[np.bool_], before: pl.DataFrame) -> "Frame":
+        """The frame of tails and new rows: ranks go on from those of `before`."""
+        part = cls.of(entity)
+        earlier = (before["rank"].fill_null(-1) + 1).to_numpy()
+        sizes = np.diff(np.append(part.begins, len(entity)))
+        news = np.add.reduceat(counted.astype(np.int64), part.begins) if len(entity) else sizes
+        in_tail = np.repeat(sizes - news, sizes)
+        return cls(part.rank + earlier - in_tail, part.begins, counted)
+
+    @property
+    def ends(self) -> npt.NDArray[np.int64]:
+        """The last row of each entity."""
+        return np.append(self.begins, len(self.rank))[1:] - 1
+
+    @property
+    def from_end(self) -> npt.NDArray[np.int64]:
+        """How many rows of the entity come after each row."""
+        sizes = np.diff(np.append(self.begins, len(self.rank)))
+        return np.repeat(self.ends, sizes) - np.arange(len(self.rank))
 
     def before(self, values: Floats, rows: int) -> Floats:
         """Each row's value of so many rows earlier; 0 where the entity has none."""
         moved = np.zeros_like(values)
-        moved[rows:] = values[: len(values) - rows] if rows < len(values) else values[:0]
+        if rows < len(values):
+            moved[rows:] = values[: len(values) - rows]
         moved[self.rank < rows] = 0.0
         return moved
+
+    def running(self, values: Floats, start: Floats | None) -> Floats:
+        """Sums of all of an entity's rows so far: no other entity's rounding is in them.
+
+        In an extension, from `start` (each row's entity's) over the new rows; the others' are of no use.
+        """
+        made = np.empty_like(values)
+        for begin, end in zip(self.begins.tolist(), (self.ends + 1).tolist(), strict=True):
+            if start is None or self.counted is None:
+                np.cumsum(values[begin:end], out=made[begin:end])
+                continue
+            new = begin + int(np.argmax(self.counted[begin:end]))
+            made[begin:new] = start[begin]
+            made[new:end] = np.cumsum(np.append(start[begin], values[new:end]))[1:]
+        return made
 
 
 class _Sums:
     """Sums over an entity's last rows of one array, each power of two made once."""
 
-    def __init__(self, frame: _Frame, values: Floats) -> None:
+    def __init__(self, frame: Frame, values: Floats) -> None:
         self._frame = frame
         self._of: dict[int, Floats] = {1: values}
 
@@ -122,35 +238,41 @@ class _Sums:
 
 
 def _column(
-    frame: _Frame, column: pl.Series, chosen: Sequence[Window], dtype: pl.DataType | type[pl.DataType]
-) -> Mapping[str, pl.Series]:
+    spec: Windows, frame: Frame, column: pl.Series, before: pl.DataFrame | None
+) -> tuple[dict[str, pl.Series], dict[str, Floats]]:
+    """One column's statistics, and its running sums at each entity's end."""
     values = column.cast(pl.Float64).fill_nan(None)
-    whole = values.null_count() == 0
-    given = np.ones(len(values)) if whole else values.is_not_null().cast(pl.Float64).to_numpy()
+    given = values.is_not_null().cast(pl.Float64).to_numpy()
     numbers = values.fill_null(0.0).to_numpy()
+    start = {} if before is None else {name: _held(before, column.name, name) for name in _TOTALS}
     # Spread is measured about the entity's first number: squares of large numbers would swallow it.
-    centre = _first_of(frame, values)
-    moved = np.where(given > 0, numbers - centre, 0.0) if not whole else numbers - centre
-    wants_spread = any("std" in each.stats for each in chosen)
-    sums = {
-        "count": _Sums(frame, given),
-        "moved": _Sums(frame, moved),
-        "squares": _Sums(frame, moved * moved if wants_spread else moved),
-    }
+    centre = _first_of(frame, values.to_numpy(), start.get("centre"))
+    moved = np.where(given > 0, numbers - np.nan_to_num(centre), 0.0)
+    spread = "std" in (*spec.stats, *spec.expanding)
+    arrays = {"count": given, "moved": moved} | ({"squares": moved * moved} if spread else {})
     made: dict[str, pl.Series] = {}
-    for window in chosen:
-        needed = {name: each for name, each in sums.items() if name != "squares" or "std" in window.stats}
-        if window.rows is None:
-            total = {name: _running(frame, each.of(1)) for name, each in needed.items()}
-        else:
-            if whole:
-                del needed["count"]
-            total = {name: each.of(window.rows) for name, each in needed.items()}
-            if whole:
-                total["count"] = np.minimum(frame.rank + 1.0, window.rows)
-        for stat, name in zip(window.stats, window.names(column.name), strict=True):
-            made[name] = _stat(stat, total, centre).cast(dtype).rename(name)
-    return made
+    sums = {name: _Sums(frame, each) for name, each in arrays.items()}
+    for rows in spec.last:
+        total = {name: each.of(rows) for name, each in sums.items()}
+        for stat in spec.stats:
+            name = f"{column.name}_{stat}_{rows}"
+            made[name] = _stat(stat, total, centre).cast(spec.dtype).rename(name)
+    running = {name: frame.running(each, start.get(name)) for name, each in arrays.items()}
+    for stat in spec.expanding:
+        name = f"{column.name}_{stat}_all"
+        made[name] = _stat(stat, running, centre).cast(spec.dtype).rename(name)
+    held = {**running, "centre": centre}
+    ends = {
+        f"{column.name}__{name}": held[name][frame.ends] if name in held else np.zeros(len(frame.begins))
+        for name in _TOTALS
+    }
+    return made, ends
+
+
+def _held(before: pl.DataFrame, column: str, total: str) -> Floats:
+    """A running sum of each row's entity; 0 (and no centre) for one that is new."""
+    nothing = float("nan") if total == "centre" else 0.0
+    return before[f"{column}__{total}"].fill_null(nothing).to_numpy()
 
 
 def _stat(stat: Stat, total: Mapping[str, Floats], centre: Floats) -> pl.Series:
@@ -170,28 +292,21 @@ def _stat(stat: Stat, total: Mapping[str, Floats], centre: Floats) -> pl.Series:
     return series if enough.all() else series.set(pl.Series(~enough), None)
 
 
-def _first_of(frame: _Frame, values: pl.Series) -> Floats:
-    """Each entity's first number, for all of its rows up to and after it; 0 before it has one."""
-    numbers = values.to_numpy()
-    position = np.arange(len(numbers))
+def _first_of(frame: Frame, numbers: Floats, held: Floats | None) -> Floats:
+    """Each entity's first number, for all of its rows from there on; NaN before it has one."""
+    if not len(numbers):
+        return numbers
     known = ~np.isnan(numbers)
-    begins = frame.rank == 0
-    if known.all():
-        at = np.maximum.accumulate(np.where(begins, position, 0))
-        return np.asarray(numbers[at], dtype=np.float64)
-    # The first known row at or after an entity's beginning, carried forward within the entity.
-    earlier = _running(frame, known.astype(np.float64))
-    is_first = known & (earlier == 1.0)
-    at = np.maximum.accumulate(np.where(is_first | begins, position, 0))
-    found = numbers[at]
-    return np.where(np.isnan(found), 0.0, found)
+    sizes = np.diff(np.append(frame.begins, len(numbers)))
+    position = np.where(known, np.arange(len(numbers)), len(numbers))
+    at = np.minimum.reduceat(position, frame.begins)
+    padded = np.append(numbers, np.nan)
+    first = np.repeat(padded[at], sizes)
+    first[np.arange(len(numbers)) < np.repeat(at, sizes)] = np.nan
+    return first if held is None else np.where(np.isnan(held), first, held)
 
 
-def _running(frame: _Frame, values: Floats) -> Floats:
-    """Sums of all of an entity's rows so far, by themselves: no other entity's rounding is in them."""
-    begins = np.flatnonzero(frame.rank == 0)
-    ends = np.append(begins, len(values))[1:]
-    made = np.empty_like(values)
-    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-        np.cumsum(values[begin:end], out=made[begin:end])
-    return made
+def _last_of_each(timeline: pl.DataFrame) -> pl.DataFrame:
+    same = [pl.col(name) == pl.col(name).shift(-1) for name in ("entity", "known_at")]
+    again = timeline.select(pl.all_horizontal(same).fill_null(value=False).alias("again"))["again"]
+    return timeline.filter(~again) if again.any() else timeline
