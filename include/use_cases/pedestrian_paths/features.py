@@ -48,8 +48,8 @@ def _moving(view: View) -> pl.DataFrame:
     """
     positions = view.events("positions", "seen", "position")
     in_time = positions.filter(pl.col("known_at") <= pl.col("event_time"))
-    # By the clock, not by what a row says of its step: a later row that names an earlier step is no neighbour.
-    # Recordings lie a day apart, so their days are the places.
+    # By the clock, not by what a row says of its step: a later row that names an earlier step is no
+    # neighbour. Recordings lie a day apart, so their days are the places.
     tick = (pl.col("event_time").dt.timestamp("ms") / (1000 * STEP_SECONDS)).round().cast(pl.Int64)
     clocked = in_time.with_columns(pl.col("event_time").dt.date().alias("place"), tick.alias("tick"))
     return with_motion(clocked, OBSERVED_STEPS - 1, STEP_SECONDS)
