@@ -24,7 +24,7 @@ def changes(source: Source, now: Sequence[str], before: Sequence[str] | None) ->
     removed = [name for name in before if name not in now]
     found = []
     for name in removed:
-        near = difflib.get_close_matches(name, added, n=1, cutoff=0.6)
+        near = difflib.get_close_matches(name, added, n=1, cutoff=0.5)
         read = " (read as missing)" if name in declared_columns(source) else ""
         if near:
             added.remove(near[0])
@@ -35,5 +35,5 @@ def changes(source: Source, now: Sequence[str], before: Sequence[str] | None) ->
 
 
 def _like(name: str, source: Source) -> str:
-    near = difflib.get_close_matches(name, declared_columns(source), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, declared_columns(source), n=1, cutoff=0.5)
     return f"; the nearest declared one is {near[0]!r}" if near else ""
