@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from pennant.data.errors import LakeConflict
+from pennant.data.gathered import BATCH, fingerprint_of, gathered
 from pennant.data.items import content_of, digest_of
 from pennant.data.lake import Lake, sha256_of
 from pennant.data.reading import TEXT, UTC_MOMENT, declared_columns
@@ -138,31 +139,33 @@ def read_items(name: BatchName, manifest: Manifest, lake: Lake) -> pl.DataFrame:
 def stored_items(
     use_case: str, source_name: str, source: Source, windows: list[Window], lake: Lake
 ) -> pl.DataFrame:
-    """Items of several landed batches, with `batch_as_of` and the `digest` of each."""
-    frames = [_no_items(source)]
-    for window in windows:
-        found = landed(BatchName(use_case, source_name, window), lake)
+    """What landed batches hold, as far as comparing needs it: `group`, the key, `digest`, `batch_as_of`."""
+    by_key = {window.key: window for window in windows}
+    schema = _held_schema(source)
+
+    def load(key: str) -> pl.DataFrame:
+        found = landed(BatchName(use_case, source_name, by_key[key]), lake)
         if found is None or found[1].rows == 0:
-            continue
+            return pl.DataFrame(schema=schema)
         items = read_items(found[1].name, found[1], lake)
-        frames.append(items.with_columns(batch_as_of=pl.lit(window.as_of).cast(UTC_MOMENT)))
-    stored = pl.concat(frames, how="diagonal")
-    content = pl.lit(None, dtype=pl.String)
-    for group in source.groups:
-        content = pl.when(pl.col("group") == group).then(content_of(source, group)).otherwise(content)
-    return stored.with_columns(digest=digest_of(content))
+        missing = [TEXT + name for name in declared_columns(source) if TEXT + name not in items.columns]
+        items = items.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+        content = pl.lit(None, dtype=pl.String)
+        for group in source.groups:
+            content = pl.when(pl.col("group") == group).then(content_of(source, group)).otherwise(content)
+        batch = pl.lit(by_key[key].as_of).cast(UTC_MOMENT)
+        return items.with_columns(digest=digest_of(content), batch_as_of=batch).select(list(schema))
+
+    made_by = fingerprint_of(FORMAT, source.key, source.event_time, source.groups)
+    place = f"landed/{use_case}/{source_name}"
+    stored = gathered(lake, place, made_by, sorted(by_key), load)
+    return stored.drop(BATCH) if by_key else pl.DataFrame(schema=schema)
 
 
-def _no_items(source: Source) -> pl.DataFrame:
-    schema: dict[str, pl.DataType | type[pl.DataType]] = {
-        "group": pl.String,
-        "provider": pl.String,
-        "event_time": UTC_MOMENT,
-        "faults": pl.List(pl.String),
-        "batch_as_of": UTC_MOMENT,
-    }
-    schema |= {TEXT + name: pl.String for name in declared_columns(source)}
-    return pl.DataFrame(schema=schema)
+def _held_schema(source: Source) -> dict[str, pl.DataType]:
+    schema: dict[str, pl.DataType] = {"group": pl.String()}
+    schema |= {TEXT + name: pl.String() for name in source.key}
+    return schema | {"digest": pl.String(), "batch_as_of": UTC_MOMENT}
 
 
 def _describe(name: BatchName, parquet: bytes, sha256: str) -> Manifest:

@@ -6,12 +6,16 @@ from datetime import datetime
 
 import polars as pl
 
+from pennant.data.gathered import BATCH, fingerprint_of, gathered
 from pennant.data.identities import resolve
 from pennant.data.items import group_columns
 from pennant.data.lake import Lake
 from pennant.data.reading import POLARS_TYPES, UTC_MOMENT
 from pennant.declaration.model import DataUseCase, Source
 from pennant.reference import Reference, Window
+
+FORMAT = 1
+"""Of what is kept together; another one is read anew."""
 
 
 def versions(use_case: DataUseCase, source: str, group: str, lake: Lake, as_of: datetime) -> pl.DataFrame:
@@ -30,15 +34,21 @@ def versions(use_case: DataUseCase, source: str, group: str, lake: Lake, as_of: 
     """
     declared = use_case.sources[source]
     own = group_columns(declared, group)
-    frames = [pl.DataFrame(schema=_schema(declared, group))]
+    schema = _schema(declared, group)
     folder = f"validated/{use_case.name}/{source}"
-    for path in lake.list(folder):
-        if not path.endswith("/batch.json"):
-            continue
-        window = Window.from_key(path.split("/")[-2])
-        if window.as_of <= as_of and (rows := _rows(path, group, lake)) is not None:
-            frames.append(rows.with_columns(batch_as_of=pl.lit(window.as_of).cast(UTC_MOMENT)))
-    found = pl.concat([frame.select(frames[0].columns) for frame in frames])
+    paths = {path.split("/")[-2]: path for path in lake.list(folder) if path.endswith("/batch.json")}
+    keys = [key for key in sorted(paths) if Window.from_key(key).as_of <= as_of]
+
+    def load(key: str) -> pl.DataFrame:
+        rows = _rows(paths[key], group, lake)
+        if rows is None:
+            return pl.DataFrame(schema=schema)
+        batch = pl.lit(Window.from_key(key).as_of).cast(UTC_MOMENT)
+        return rows.with_columns(batch_as_of=batch).select(list(schema))
+
+    place = f"versions/{use_case.name}/{source}/{group}"
+    found = gathered(lake, place, fingerprint_of(FORMAT, schema), keys, load)
+    found = found.drop(BATCH) if keys else pl.DataFrame(schema=schema)
     found = found.filter(pl.col("known_at") <= as_of)
     found = found.sort("known_at", "batch_as_of", "event_time", *declared.key)
     same = pl.all_horizontal(
