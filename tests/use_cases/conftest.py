@@ -57,28 +57,29 @@ def mirror() -> Path:
 
 
 @pytest.fixture(scope="session")
-def use_case_warehouse(new_warehouse: Callable[[], str]) -> Iterator[Engine]:
-    engine = connect(new_warehouse())
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture(scope="session")
 def ingest(
-    mirror: Path, use_case_warehouse: Engine, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, Sequence[Window]], Ingested]:
-    """Fetches and validates the windows of a use case that ships, into a lake of its own."""
+    mirror: Path, new_warehouse: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Ingested]]:
+    """Fetches and validates the windows of a use case that ships, into a lake and warehouse of its own.
+
+    `copies` is a folder to read in place of the mirror, for tests that plant faults.
+    """
     from pennant.data.asking.access import from_environment
 
-    def go(name: str, windows: Sequence[Window]) -> Ingested:
+    engines: list[Engine] = []
+
+    def go(name: str, windows: Sequence[Window], copies: Path = mirror) -> Ingested:
         use_case = load(USE_CASES / name)
-        settings = Settings(home=tmp_path_factory.mktemp(name), data_mirror=str(mirror))
-        lake = Lake(settings.lake)
+        settings = Settings(home=tmp_path_factory.mktemp(name), data_mirror=str(copies))
+        lake, warehouse = Lake(settings.lake), connect(new_warehouse())
+        engines.append(warehouse)
         results: dict[str, list[BatchResult]] = {source: [] for source in use_case.sources}
         for window in windows:
             for source, found in results.items():
-                landed = fetch(use_case, source, window, lake, use_case_warehouse, settings, from_environment)
-                found.append(validate(use_case, landed, lake, use_case_warehouse, settings))
-        return Ingested(use_case, lake, settings, use_case_warehouse, list(windows), results)
+                landed = fetch(use_case, source, window, lake, warehouse, settings, from_environment)
+                found.append(validate(use_case, landed, lake, warehouse, settings))
+        return Ingested(use_case, lake, settings, warehouse, list(windows), results)
 
-    return go
+    yield go
+    for engine in engines:
+        engine.dispose()

@@ -142,6 +142,39 @@ def test_the_features_beat_elo_walking_forward_and_not_the_market(nfl: Ingested,
     assert model < 0.632
 
 
+def test_prices_that_no_book_offers_and_a_team_against_itself_are_set_aside(ingest, mirror, tmp_path) -> None:
+    file = "game_outcome/nfl/games_1999_2024.csv"
+    rows = pl.read_csv(mirror / file, infer_schema=False).filter(pl.col("season") == "2023")
+    priced, doubled = pl.col("game_id") == "2023_01_DET_KC", pl.col("game_id") == "2023_02_KC_JAX"
+    changed = rows.with_columns(
+        pl.when(priced).then(pl.lit("-300")).otherwise(pl.col(name)).alias(name)
+        for name in ("home_moneyline", "away_moneyline")
+    ).with_columns(pl.when(doubled).then(pl.lit("KC")).otherwise("home_team").alias("home_team"))
+    (tmp_path / file).parent.mkdir(parents=True)
+    changed.write_csv(tmp_path / file)
+    (tmp_path / "game_outcome/nfl_elo_538").mkdir()
+    (tmp_path / "game_outcome/nfl_elo_538/nfl_games.csv").write_bytes(
+        (mirror / "game_outcome/nfl_elo_538/nfl_games.csv").read_bytes()
+    )
+    found = ingest("nfl_games", year_windows(2023, 2024, month=3), tmp_path).results["games"][0]
+    assert found.reasons == {
+        "two moneylines that no bookmaker asks together": 1,
+        "a team that plays against itself": 1,
+    }
+
+
+def test_a_club_that_no_table_knows_is_told_and_kept(ingest, mirror, tmp_path) -> None:
+    for file in ("game_outcome/nfl/games_1999_2024.csv", "game_outcome/nfl_elo_538/nfl_games.csv"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        rows = pl.read_csv(mirror / file, infer_schema=False).filter(pl.col("season") == "2016")
+        name = "home_team" if "home_team" in rows.columns else "team1"
+        rows.with_columns(pl.col(name).replace({"GB": "GBP"})).write_csv(tmp_path / file)
+    found = ingest("nfl_games", year_windows(2016, 2017, month=3), tmp_path)
+    assert found.results["games"][0].unresolved == {"home_team": {"GBP": 9}}
+    assert found.results["elo538"][0].unresolved == {"team1": {"GBP": 9}}
+    assert found.versions("games", "schedule").filter(pl.col("home_team") == "GBP").height == 9
+
+
 def test_player_weeks_are_read_and_their_one_doubled_key_stands_out(mirror: Path) -> None:
     from pennant.declaration.loader import load
 

@@ -1,6 +1,7 @@
 """The real recordings of pedestrians, from their files to a snapshot; counts as the literature has them."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pennant.features.labels import labels
 from pennant.features.leaks import leaks
 from pennant.features.paths import constant_velocity
 from pennant.features.snapshot import snapshot_frame
@@ -103,3 +105,26 @@ def test_constant_velocity_errs_as_published(samples: pl.DataFrame, scene: str) 
 
 def test_no_feature_of_a_walker_looks_ahead(paths: Ingested) -> None:
     assert leaks(paths.use_case, paths.lake, paths.settings, END, moments=3) == []
+
+
+def test_a_position_that_nobody_could_have_run_to_is_set_aside_and_ends_the_samples_around_it(
+    ingest, mirror: Path, tmp_path: Path
+) -> None:
+    folder = "trajectory/eth_ucy/all"
+    shutil.copytree(mirror / folder, tmp_path / folder)
+    file = tmp_path / folder / "crowds_zara03.txt"
+    lines = file.read_text().splitlines()
+    number = next(n for n, line in enumerate(lines) if line.startswith("200.0\t1.0\t"))
+    frame, walker, x, y = lines[number].split("\t")
+    lines[number] = "\t".join([frame, walker, str(float(x) + 9), y])
+    file.write_text("\n".join([*lines, "210.0\tnobody\t1.0\t2.0", "220.0\t3.0\t1.0\t2.0"]) + "\n")
+    broken = ingest("pedestrian_paths", year_windows(2009, 2010), tmp_path)
+    found = broken.results["positions"][0]
+    assert found.reasons["a step longer than anybody runs"] == 2  # there and back
+    assert found.reasons["unreadable date: tick"] == 2  # both groups of the row without a number
+    kept = set(broken.versions("positions", "position")["sample"])
+    assert not kept & {"crowds_zara03/1/200", "crowds_zara03/1/210"}
+    labelled = labels(broken.use_case, broken.lake, END).filter(~pl.col("void"))
+    theirs = labelled.filter(pl.col("entity").str.starts_with("crowds_zara03/1/"))
+    frames = theirs["entity"].str.split("/").list.last().cast(pl.Int64)
+    assert not any(80 <= each < 220 for each in frames)

@@ -87,3 +87,28 @@ def test_no_snapshot_column_is_a_target_encoding_and_one_fitted_in_folds_does_no
     alone = fold_target_encoding(train, test, "entity")
     assert np.ptp(alone.apply.to_numpy()) == 0.0
     assert abs(np.corrcoef(alone.train.to_numpy(), train["label"].to_numpy())[0, 1]) < 0.1
+
+
+def test_customers_whose_row_contradicts_itself_are_set_aside_with_the_reason(
+    ingest, mirror, tmp_path
+) -> None:
+    file = "churn/telco/telco_customer_churn.csv"
+    rows = pl.read_csv(mirror / file, infer_schema=False).head(1500)
+    blank = (pl.col("customerID") == rows["customerID"][1]).alias("blank")  # tenure 34
+    offline = rows.filter(pl.col("InternetService") == "No")["customerID"][0]
+    changed = rows.with_columns(
+        pl.when(blank).then(pl.lit(" ")).otherwise("TotalCharges").alias("TotalCharges"),
+        pl.when(pl.col("customerID") == offline)
+        .then(pl.lit("Yes"))
+        .otherwise("TechSupport")
+        .alias("TechSupport"),
+    )
+    doubled = changed.filter(pl.col("customerID") == rows["customerID"][7]).with_columns(tenure=pl.lit("71"))
+    (tmp_path / file).parent.mkdir(parents=True)
+    pl.concat([changed, doubled]).write_csv(tmp_path / file)
+    found = ingest("telco_churn", year_windows(2017, 2018), tmp_path).results["customers"][0]
+    assert found.reasons == {
+        "a blank TotalCharges of somebody who has paid before": 1,
+        "services that need the internet, and no internet": 1,
+        "duplicate key": 2,
+    }

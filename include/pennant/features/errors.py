@@ -71,8 +71,8 @@ class LeakFound(PennantError):
         first = self.leaks[0]
         super().__init__(
             f"{use_case}: {len(names)} features read the future: {', '.join(names)}. The first: "
-            f"{first.feature} of {first.entity} at {first.moment:%Y-%m-%d %H:%M} UTC moved from {first.before} "
-            f"to {first.after} when only what became known later was changed (origin: {first.origin}). "
+            f"{first.feature} of {first.entity} at {first.moment:%Y-%m-%d %H:%M} UTC moved from "
+            f"{first.before} to {first.after} when only what became known later was changed (origin: {first.origin}). "
             f"Nothing was trained. See {report.uri}; mend features.py, or the known_at of that column in the "
             "declaration"
         )
