@@ -119,10 +119,10 @@ def by_polars(games: pl.DataFrame) -> int:
 def by_pennant(games: pl.DataFrame) -> int:
     """Declared views, joined as of each request's moment: nothing here knows that it is measured."""
     from pennant.features.blocks import day_of
+    from pennant.features.partition import windows
     from pennant.features.tables import Tables
     from pennant.features.view import View
     from pennant.features.views import Known, feature_view
-    from pennant.features.windows import windows
 
     settled = games.with_columns(
         known_at=pl.col("event_time") + timedelta(hours=4),

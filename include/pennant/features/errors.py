@@ -69,12 +69,29 @@ class LeakFound(PennantError):
         self.use_case, self.leaks, self.report = use_case, tuple(leaks), report
         names = sorted({leak.feature for leak in leaks})
         first = self.leaks[0]
+        when = f"{first.moment:%Y-%m-%d %H:%M} UTC"
         super().__init__(
             f"{use_case}: {len(names)} features read the future: {', '.join(names)}. The first: "
-            f"{first.feature} of {first.entity} at {first.moment:%Y-%m-%d %H:%M} UTC moved from "
-            f"{first.before} to {first.after} when only what became known later was changed (origin: {first.origin}). "
-            f"Nothing was trained. See {report.uri}; mend features.py, or the known_at of that column in the "
-            "declaration"
+            f"{first.feature} of {first.entity} at {when} moved from {first.before} to {first.after} when only "
+            f"what became known later was changed (origin: {first.origin}). Nothing was trained. "
+            f"See {report.uri}; mend features.py, or the known_at of that column in the declaration"
+        )
+
+
+class ClusterMissing(PennantError):
+    """The Dask cluster that is named cannot be used.
+
+    Attributes:
+        address: `PENNANT_DASK_ADDRESS`.
+        found: what is wrong.
+    """
+
+    def __init__(self, address: str, found: str) -> None:
+        """Keep the address and what is wrong there."""
+        self.address, self.found = address, found
+        super().__init__(
+            f"Dask cluster {address}: {found}. Start its scheduler and workers, or unset "
+            "PENNANT_DASK_ADDRESS to build on this machine"
         )
 
 
