@@ -72,8 +72,8 @@ class LeakFound(PennantError):
         when = f"{first.moment:%Y-%m-%d %H:%M} UTC"
         super().__init__(
             f"{use_case}: {len(names)} features read the future: {', '.join(names)}. The first: "
-            f"{first.feature} of {first.entity} at {when} moved from {first.before} to {first.after} when only "
-            f"what became known later was changed (origin: {first.origin}). Nothing was trained. "
+            f"{first.feature} of {first.entity} at {when} moved from {first.before} to {first.after} when "
+            f"only what became known later was changed (origin: {first.origin}). Nothing was trained. "
             f"See {report.uri}; mend features.py, or the known_at of that column in the declaration"
         )
 
