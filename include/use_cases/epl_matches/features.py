@@ -18,7 +18,7 @@ from pennant.features.goals import (
     outcome_probabilities,
 )
 from pennant.features.view import View
-from pennant.features.views import Known, feature_view
+from pennant.features.views import Known, feature_view, timeline
 
 ELO = EloRules(k=21.0, home_advantage=108.0, newcomer=1364.0, season_reversion=0.0, margin=True)
 DRAW = 0.76
@@ -54,7 +54,7 @@ RESULTS, STATISTICS = ["matches.fixture", "matches.result"], ["matches.fixture",
 def club_form(known: Known) -> pl.DataFrame:
     """Goals and points per match of late, and the day of the last match since 1970."""
     rows = _goals(_matches(known, "result"))
-    return _together(
+    return timeline(
         rows,
         goals=decayed_mean(rows, _margin("goals"), FORM_HALF_LIFE_MATCHES),
         points=rolling_mean(rows, _points(), 6),
@@ -66,7 +66,7 @@ def club_form(known: Known) -> pl.DataFrame:
 def club_shots(known: Known) -> pl.DataFrame:
     """Shots on target per match of late, less those of the other sides."""
     rows = sides(_matches(known, "statistics"), {"shots": ("HST", "AST")})
-    return _together(rows, shots=decayed_mean(rows, _margin("shots"), FORM_HALF_LIFE_MATCHES))
+    return timeline(rows, shots=decayed_mean(rows, _margin("shots"), FORM_HALF_LIFE_MATCHES))
 
 
 @feature_view(entity="league", reads=RESULTS, fresh_hours=SUMMER_HOURS)
@@ -74,7 +74,7 @@ def league(known: Known) -> pl.DataFrame:
     """What playing at home is worth lately, and how many matches are drawn, whatever the reason."""
     rows = _matches(known, "result").with_columns(entity=pl.lit("league"))
     margin = pl.col("FTHG") - pl.col("FTAG")
-    return _together(
+    return timeline(
         rows,
         home_edge=decayed_mean(rows, margin, LEAGUE_HALF_LIFE_MATCHES),
         draw_rate=decayed_mean(rows, margin == 0, LEAGUE_HALF_LIFE_MATCHES),
@@ -149,13 +149,6 @@ def _goals(results: pl.DataFrame) -> pl.DataFrame:
 
 def _margin(what: str) -> pl.Expr:
     return pl.col(what) - pl.col(f"{what}_against")
-
-
-def _together(rows: pl.DataFrame, **timelines: pl.DataFrame) -> pl.DataFrame:
-    """One timeline of several made of the same rows, and so of the same entities and moments."""
-    clocks = rows.select("entity", "known_at", "event_time")
-    clocks = clocks.unique(["entity", "known_at"], keep="last", maintain_order=True)
-    return clocks.with_columns(timeline["value"].alias(name) for name, timeline in timelines.items())
 
 
 def _elo_difference(view: View, results: pl.DataFrame) -> pl.Series:

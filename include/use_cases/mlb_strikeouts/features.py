@@ -14,7 +14,7 @@ from pennant.features.clubs import ClubKnowledge, club_knowledge
 from pennant.features.market import american_probability
 from pennant.features.strikeouts import decayed_rate, poisson_mean, shrunk_rate
 from pennant.features.view import View
-from pennant.features.views import Known, feature_view
+from pennant.features.views import Known, feature_view, timeline
 
 EASTERN = "America/New_York"
 STARTER_BATTERS = 9
@@ -43,7 +43,7 @@ def pitcher_form(known: Known) -> pl.DataFrame:
     """Events per batter faced, and how a pitcher is used: all of his games."""
     games = _games(known)
     begun = (pl.col("batters_faced") >= STARTER_BATTERS).cast(pl.Float64)
-    return _together(
+    return timeline(
         games,
         strikeout_rate=_rate(games, "strikeouts"),
         recent_strikeout_rate=_rate(games, "strikeouts", RECENT_GAMES),
@@ -64,7 +64,7 @@ def pitcher_starts(known: Known) -> pl.DataFrame:
         for name, of, spans in LAST_STARTS
         for last in spans
     }
-    return _together(starts, **lasts)
+    return timeline(starts, **lasts)
 
 
 @feature_view(entity="club", reads=[*GAMES, "games.matchup"], fresh_hours=WINTER_HOURS)
@@ -75,7 +75,7 @@ def club_batting(known: Known) -> pl.DataFrame:
     recent = shrunk_rate(
         faced, "strikeouts", "batters", BATTERS_OF_RECENT_PRIOR, LEAGUE_GAMES, CLUB_RECENT_GAMES
     )
-    return _together(faced, strikeout_rate=rate, recent_strikeout_rate=recent)
+    return timeline(faced, strikeout_rate=rate, recent_strikeout_rate=recent)
 
 
 @feature_view(entity="pitcher and day", reads=["lines.prices"], fresh_hours=24.0)
@@ -146,13 +146,6 @@ def _games(known: View | Known) -> pl.DataFrame:
 
 def _rate(rows: pl.DataFrame, of: str, half_life: float | None = None) -> pl.DataFrame:
     return shrunk_rate(rows, of, "batters_faced", BATTERS_OF_PRIOR, LEAGUE_GAMES, half_life)
-
-
-def _together(rows: pl.DataFrame, **timelines: pl.DataFrame) -> pl.DataFrame:
-    """One timeline of several made of the same rows, and so of the same entities and moments."""
-    clocks = rows.select("entity", "known_at", "event_time")
-    clocks = clocks.unique(["entity", "known_at"], keep="last", maintain_order=True)
-    return clocks.with_columns(timeline["value"].alias(name) for name, timeline in timelines.items())
 
 
 def _season(view: View, games: pl.DataFrame) -> dict[str, pl.Series]:
