@@ -104,7 +104,7 @@ def test_constant_velocity_errs_as_published(samples: pl.DataFrame, scene: str) 
 
 
 def test_no_feature_of_a_walker_looks_ahead(paths: Ingested) -> None:
-    assert leaks(paths.use_case, paths.lake, paths.settings, END, moments=3) == []
+    assert leaks(paths.use_case, paths.lake, paths.settings, END, moments=2) == []
 
 
 def test_a_position_that_nobody_could_have_run_to_is_set_aside_and_ends_the_samples_around_it(
