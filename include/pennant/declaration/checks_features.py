@@ -52,7 +52,7 @@ def check_baselines(use_case: DataUseCase, document: Document) -> Problems:
 
 def _class_columns(use_case: DataUseCase, baseline: Baseline, path: Field, document: Document) -> Problems:
     several = use_case.task == "multiclass"
-    if baseline.columns and not several:
+    if baseline.columns and use_case.task not in {"multiclass", "trajectory"}:
         message = f"a task of kind {use_case.task} has one number per row"
         yield document.problem((*path, "columns"), message, allowed="column")
     if several and baseline.column is not None:

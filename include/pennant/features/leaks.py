@@ -96,9 +96,9 @@ def leaks_of(
             for leak in trial.moved(columns, moment, closing, [seed, number]):
                 found[leak.feature].append(leak)
     first = [leak for name in found for leak in _first(found[name])]
-    moment_of = {leak.feature: leak for leak in reversed(first)}
-    origins = {name: trial.origin(leak, [seed, len(chosen)]) for name, leak in moment_of.items()}
-    return [replace(leak, origin=origins[leak.feature]) for leak in first]
+    earliest = {leak.feature: leak for leak in reversed(first)}
+    origins = trial.origins(list(earliest.values()), [seed, len(chosen)])
+    return [replace(leak, origin=origins.get(leak.feature, TOGETHER)) for leak in first]
 
 
 @dataclass(frozen=True)
@@ -155,24 +155,39 @@ class _Trial:
         both = self.truth.filter(pl.col("moment") <= moment).join(changed, on="entity", suffix="_after")
         return [leak for name in columns for leak in _moved(both, name)]
 
-    def origin(self, leak: Leak, seed: list[int]) -> str:
-        """The column whose future alone moves a leaking feature; its group; or neither."""
-        closing = self.settling if leak.feature.startswith(BASELINE) else timedelta(0)
+    def origins(self, found: list[Leak], seed: list[int]) -> dict[str, str]:
+        """By leaking feature, the column whose future alone moves it, or else the group."""
+        origins: dict[str, str] = {}
+        for moment in sorted({leak.moment for leak in found}):
+            names = [leak.feature for leak in found if leak.moment == moment]
+            for group in self.tables.frames:
+                by_group = self._moving(names, moment, (group, None), seed)
+                for name in by_group:
+                    origins.setdefault(name, ".".join(group))
+                waiting = [name for name in by_group if origins[name] == ".".join(group)]
+                for column in self.tables.frames[group].columns if waiting else []:
+                    if column not in self.kept(group):
+                        for name in self._moving(waiting, moment, (group, column), seed):
+                            origins[name] = ".".join([*group, column])
+                            waiting.remove(name)
+        return origins
 
-        def moves(group: Group, column: str | None) -> bool:
-            # A change at random may leave a flag or a text as it was: some tries tell.
-            return any(
-                self.moved([leak.feature], leak.moment, closing, [*seed, tries], (group, column))
-                for tries in range(TRIES)
-            )
-
-        for group in self.tables.frames:
-            if not moves(group, None):
-                continue
-            columns = [name for name in self.tables.frames[group].columns if name not in self.kept(group)]
-            named = next((name for name in columns if moves(group, name)), None)
-            return ".".join([*group, named] if named else group)
-        return TOGETHER
+    def _moving(
+        self, names: list[str], moment: datetime, only: tuple[Group, str | None], seed: list[int]
+    ) -> list[str]:
+        """Which features move when one group, or one column of it, is another after the moment."""
+        if not names:
+            return []
+        moving: set[str] = set()
+        # A change at random may leave a flag or a text as it was: some tries tell.
+        for tries in range(TRIES):
+            for baseline, closing in ((False, timedelta(0)), (True, self.settling)):
+                asked = [name for name in names if name.startswith(BASELINE) == baseline]
+                asked = [name for name in asked if name not in moving]
+                if asked:
+                    moved = self.moved(asked, moment, closing, [*seed, tries], only)
+                    moving |= {leak.feature for leak in moved}
+        return [name for name in names if name in moving]
 
     def kept(self, group: Group) -> list[str]:
         return [*self.tables.keys[group[0]], *CLOCKS]
