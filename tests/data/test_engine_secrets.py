@@ -48,6 +48,8 @@ def leaks(asking: Stage, caplog: pytest.LogCaptureFixture, error: BaseException 
 @pytest.fixture(autouse=True)
 def _hears_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore"):  # another test may have made them quieter
+        caplog.set_level(logging.DEBUG, logger=name)
 
 
 @pytest.mark.parametrize("where", WHERE)
