@@ -14,9 +14,10 @@ from typing import Any
 
 import polars as pl
 
+from pennant.data.digests import fingerprint
 from pennant.data.errors import LakeConflict
 from pennant.data.gathered import BATCH, fingerprint_of, gathered
-from pennant.data.items import content_of, digest_of
+from pennant.data.items import digest_of, item_of
 from pennant.data.lake import Lake, sha256_of
 from pennant.data.reading import TEXT, UTC_MOMENT, declared_columns
 from pennant.data.windows import ARRIVALS
@@ -25,6 +26,7 @@ from pennant.reference import Reference, Window
 
 FORMAT = 1
 _REQUEST = "pennant.request"
+_HELD = {"item": pl.UInt64(), "digest": pl.UInt64(), "batch_as_of": UTC_MOMENT}
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def land(
     """Store a batch: data first, manifest last. Whoever was first has decided what it holds."""
     path = f"{name.path('raw')}.parquet"
     body = io.BytesIO()
-    items.drop("digest").write_parquet(
+    items.drop("item", "digest").write_parquet(
         body, metadata={_REQUEST: json.dumps(dict(request), sort_keys=True, default=str)}
     )
     try:
@@ -139,33 +141,29 @@ def read_items(name: BatchName, manifest: Manifest, lake: Lake) -> pl.DataFrame:
 def stored_items(
     use_case: str, source_name: str, source: Source, windows: list[Window], lake: Lake
 ) -> pl.DataFrame:
-    """What landed batches hold, as far as comparing needs it: `group`, the key, `digest`, `batch_as_of`."""
+    """What landed batches hold, as far as comparing needs it: `item`, `digest`, `batch_as_of`."""
     by_key = {window.key: window for window in windows}
-    schema = _held_schema(source)
 
     def load(key: str) -> pl.DataFrame:
         found = landed(BatchName(use_case, source_name, by_key[key]), lake)
         if found is None or found[1].rows == 0:
-            return pl.DataFrame(schema=schema)
+            return pl.DataFrame(schema=_HELD)
         items = read_items(found[1].name, found[1], lake)
         missing = [TEXT + name for name in declared_columns(source) if TEXT + name not in items.columns]
         items = items.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
-        content = pl.lit(None, dtype=pl.String)
-        for group in source.groups:
-            content = pl.when(pl.col("group") == group).then(content_of(source, group)).otherwise(content)
-        batch = pl.lit(by_key[key].as_of).cast(UTC_MOMENT)
-        return items.with_columns(digest=digest_of(content), batch_as_of=batch).select(list(schema))
+        batch = pl.lit(by_key[key].as_of).cast(UTC_MOMENT).alias("batch_as_of")
+        groups = [
+            items.filter(pl.col("group") == group).select(
+                item_of(source, group).alias("item"), digest_of(source, group).alias("digest"), batch
+            )
+            for group in source.groups
+        ]
+        return pl.concat(groups)
 
-    made_by = fingerprint_of(FORMAT, source.key, source.event_time, source.groups)
+    made_by = fingerprint_of(FORMAT, fingerprint(), source.key, source.event_time, source.groups)
     place = f"landed/{use_case}/{source_name}"
     stored = gathered(lake, place, made_by, sorted(by_key), load)
-    return stored.drop(BATCH) if by_key else pl.DataFrame(schema=schema)
-
-
-def _held_schema(source: Source) -> dict[str, pl.DataType]:
-    schema: dict[str, pl.DataType] = {"group": pl.String()}
-    schema |= {TEXT + name: pl.String() for name in source.key}
-    return schema | {"digest": pl.String(), "batch_as_of": UTC_MOMENT}
+    return stored.drop(BATCH) if by_key else pl.DataFrame(schema=_HELD)
 
 
 def _describe(name: BatchName, parquet: bytes, sha256: str) -> Manifest:

@@ -93,14 +93,21 @@ def _taken(
     items = items_of(table, f"{use_case.name}.{source_name}", address, source)
     windows = landed_windows(use_case.name, source_name, lake, before=window.start)
     stored = stored_items(use_case.name, source_name, source, windows, lake)
+    taken, left_out = take(items, stored, source.key, window, windows)
+    for group in source.groups:
+        missing = table.height - items.filter(pl.col("group") == group).height
+        if missing:
+            left_out.setdefault(group, {})["not_known_yet"] = missing
     request: dict[str, object] = {
         "kind": source.kind,
         "parts": [_described(answer) for answer in answers],
         "retrieved_at": max((answer.retrieved_at for answer in answers), default=None),
         "columns": columns,
         "rows": table.height,
+        # With the items that landed these are all: no row goes missing without a reason.
+        "left_out": left_out,
     }
-    return take(items, stored, source.key, window, windows), request
+    return taken, request
 
 
 def _described(answer: Answer) -> dict[str, object]:

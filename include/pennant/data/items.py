@@ -2,37 +2,48 @@
 
 Columns of an item frame: `line`, `part`, `provider`, `group`, `event_time`, `known_at` (Datetime us UTC,
 both), `faults` (list of text), `empty` (the provider gave nothing for the group), `live` (known when
-retrieved), `digest` (the item's content, equal for equal values) and the `text.` columns: the key's, the
-event time's and the group's own.
+retrieved), `item` and `digest` (UInt64 marks of the key and of the content, equal for equal values) and the
+`text.` columns: the key's, the event time's and the group's own.
 """
 
 import re
+from collections.abc import Mapping
 
 import polars as pl
 
+from pennant.data.digests import mark_of
 from pennant.data.errors import SourceMalformed
-from pennant.data.reading import MISSING, TEXT, UTC_MOMENT, fault_of, is_given, value_of
+from pennant.data.reading import MISSING, TEXT, UTC_MOMENT, fault_of, is_given, plausible, value_of
 from pennant.declaration.model import ColumnGroup, EventTime, Source
 
 CLOCK_TOLERANCE_MINUTES = 5
 """How far a provider's clock may be ahead of ours before its moments are faults."""
 _BETWEEN = "\x1f"
+_KNOWN = "known at"
+_VALUE = "value."
+"""Prefix of a typed column, while items are made: each is read once."""
+_LONGEST_US = 10**17
+"""About three thousand years in microseconds."""
 _OFFSET = re.compile("%[:#]?z")
 
 
 def event_time(source: Source) -> pl.Expr:
-    """When a row's event happens, in UTC; null where it cannot be read.
+    """When a row's event happens, in UTC; null where it cannot be read, or is centuries away.
 
     A local time that a clock change doubles is its earlier moment; one that it skips is unreadable.
     """
+    return plausible(_event_time(source))
+
+
+def _event_time(source: Source) -> pl.Expr:
     rule = source.event_time
     if rule.fixed is not None:
         return pl.lit(rule.fixed).cast(UTC_MOMENT)
     first = pl.col(TEXT + rule.columns[0])
     if rule.start is not None and rule.unit_seconds is not None:
         counted = first.cast(pl.Float64, strict=False)
-        counted = pl.when(counted.is_finite()).then(counted)
-        passed = (counted * rule.unit_seconds * 1_000_000).round().cast(pl.Int64, strict=False)
+        passed = (counted * rule.unit_seconds * 1_000_000).round()
+        passed = pl.when(passed.abs() < _LONGEST_US).then(passed).cast(pl.Int64)
         return (pl.lit(rule.start).cast(UTC_MOMENT) + pl.duration(microseconds=passed)).cast(UTC_MOMENT)
     return pl.coalesce(_dated(rule, form) for form in rule.formats)
 
@@ -110,31 +121,44 @@ def group_columns(source: Source, group_name: str) -> list[str]:
     return [name for name in source.groups[group_name].columns if name not in source.key]
 
 
-def content_of(source: Source, group_name: str) -> pl.Expr:
-    """The values of an item as one text: equal for equal values, however the provider writes them."""
-    zone = source.event_time.time_zone
+def item_of(source: Source, group_name: str) -> pl.Expr:
+    """The mark of an item's key, which is that of its row and its group."""
+    return mark_of([pl.lit(group_name), *(pl.col(TEXT + name) for name in source.key)])
+
+
+def digest_of(source: Source, group_name: str) -> pl.Expr:
+    """What an item is compared by: its values, however the provider writes them, and what is wrong with it.
+
+    The rows have `event_time`, `faults` and the `text.` columns of the group.
+    """
+    zone, kinds = source.event_time.time_zone, source.groups[group_name].columns
+    values = {name: value_of(name, kinds[name], zone) for name in group_columns(source, group_name)}
+    return _digest(source, kinds, values)
+
+
+def _digest(source: Source, kinds: Mapping[str, str], values: Mapping[str, pl.Expr]) -> pl.Expr:
+    return mark_of([_content(source, kinds, values), pl.col("faults").list.join(";")])
+
+
+def _content(source: Source, kinds: Mapping[str, str], values: Mapping[str, pl.Expr]) -> pl.Expr:
+    happens = pl.col("event_time")
     dated = [pl.col(TEXT + name).fill_null("") for name in source.event_time.columns]
-    happens = pl.col("event_time").dt.timestamp("us").cast(pl.String)
-    parts = [pl.coalesce(happens, "!" + pl.concat_str(dated, separator=_BETWEEN)) if dated else happens]
-    for name in group_columns(source, group_name):
-        kind = source.groups[group_name].columns[name]
-        value = value_of(name, kind, zone)
-        value = value.dt.timestamp("us") if kind == "datetime" else value
-        unread = pl.when(is_given(name, kind)).then("!" + pl.col(TEXT + name))
-        parts.append(pl.coalesce(value.cast(pl.String), unread, pl.lit("")))
-    return pl.concat_str(parts, separator=_BETWEEN)
-
-
-def digest_of(content: pl.Expr) -> pl.Expr:
-    """What an item is compared by: its content and what is wrong with it."""
-    return pl.concat_str([content, pl.col("faults").list.join(";")], separator=_BETWEEN)
+    parts = [happens]
+    if dated:
+        parts.append(pl.when(happens.is_null()).then(pl.concat_str(dated, separator=_BETWEEN)))
+    for name, value in values.items():
+        parts.append(value)
+        if kinds[name] != "str":
+            unread = is_given(name, kinds[name]) & value.is_null()
+            parts.append(pl.when(unread).then(pl.col(TEXT + name)))
+    return mark_of(parts)
 
 
 def group_items(table: pl.DataFrame, source: Source, group_name: str) -> pl.DataFrame:
     """Items of one group; the table has `event_time` and `filed` beside what `reading.read_table` gives."""
     group = source.groups[group_name]
     own = group_columns(source, group_name)
-    zone = source.event_time.time_zone
+    table, values = _typed(table, source, group_name)
     given = [is_given(name, group.columns[name]) for name in own]
     texts = dict.fromkeys([*source.key, *source.event_time.columns, *own])
     rule_column = group.known_at.column
@@ -143,21 +167,22 @@ def group_items(table: pl.DataFrame, source: Source, group_name: str) -> pl.Data
     items = table.with_columns(
         group=pl.lit(group_name),
         live=pl.lit(group.known_at.rule == "retrieved"),
-        faults=_faults(source, group_name),
+        faults=_faults(source, group_name, values),
         empty=~pl.any_horizontal(given) if given else pl.lit(False),
         known_at=known_at(source, group, pl.col("event_time")),
+        item=item_of(source, group_name),
     )
     # An unreadable moment of knowledge is a fault, filed like an unreadable date; an absent one is not
     # known yet.
     lost = pl.col("event_time").is_null()
     if rule_column:
-        lost |= is_given(rule_column, "datetime") & value_of(rule_column, "datetime", zone).is_null()
+        lost |= is_given(rule_column, "datetime") & pl.col(_VALUE + _KNOWN).is_null()
     filed = pl.col("filed") if rule_column else known_at(source, group, pl.col("filed"))
     items = items.with_columns(known_at=pl.when(lost).then(filed).otherwise("known_at"))
-    items = items.filter(pl.col("known_at").is_not_null()).with_columns(
-        content=content_of(source, group_name)
-    )
-    items = _with_duplicates(items, source).with_columns(digest=digest_of(pl.col("content")))
+    items = items.filter(pl.col("known_at").is_not_null())
+    own_values = {name: values[name] for name in own}
+    items = _with_duplicates(items, source, _content(source, group.columns, own_values))
+    items = items.with_columns(digest=_digest(source, group.columns, own_values))
     names = [
         "line",
         "part",
@@ -168,42 +193,66 @@ def group_items(table: pl.DataFrame, source: Source, group_name: str) -> pl.Data
         "faults",
         "empty",
         "live",
+        "item",
         "digest",
     ]
     return items.select(*names, *(TEXT + name for name in texts))
 
 
-def _faults(source: Source, group_name: str) -> pl.Expr:
+def _typed(table: pl.DataFrame, source: Source, group_name: str) -> tuple[pl.DataFrame, dict[str, pl.Expr]]:
+    """The table with a group's typed columns, and how to read each; the key's are text as they are."""
+    group, zone = source.groups[group_name], source.event_time.time_zone
+    values = {
+        name: pl.col(TEXT + name) if kind == "str" else pl.col(_VALUE + name)
+        for name, kind in group.columns.items()
+    }
+    read = {
+        _VALUE + name: value_of(name, kind, zone) for name, kind in group.columns.items() if kind != "str"
+    }
+    if group.known_at.column:
+        read[_VALUE + _KNOWN] = value_of(group.known_at.column, "datetime", zone)
+    values |= {name: pl.col(TEXT + name) for name in source.key if name not in values}
+    return table.with_columns(**read), values
+
+
+def _faults(source: Source, group_name: str, values: Mapping[str, pl.Expr]) -> pl.Expr:
     group = source.groups[group_name]
-    zone = source.event_time.time_zone
     keyless = pl.any_horizontal([pl.col(TEXT + name).is_null() for name in source.key])
     dated = ", ".join(source.event_time.columns)
     checks: list[pl.Expr] = [
         pl.when(keyless).then(pl.lit("no key")),
         pl.when(pl.col("event_time").is_null()).then(pl.lit(f"unreadable date: {dated}")),
     ]
-    kinds = dict(group.columns)
-    if group.known_at.column:
-        kinds.setdefault(group.known_at.column, "datetime")
-    kinds |= {name: "str" for name in source.key if name not in kinds}
-    checks += [fault_of(name, kind, zone) for name, kind in kinds.items()]
-    if group.known_at.column:
-        told = value_of(group.known_at.column, "datetime", zone)
+    rule_column = group.known_at.column
+    told = pl.col(_VALUE + _KNOWN)
+    for name, value in values.items():
+        checks.append(fault_of(name, group.columns.get(name, "str"), value))
+    if rule_column and group.columns.get(rule_column) != "datetime":
+        checks.append(fault_of(rule_column, "datetime", told))
+    if rule_column:
         ahead = told > pl.col("retrieved_at") + pl.duration(minutes=CLOCK_TOLERANCE_MINUTES)
-        checks.append(pl.when(ahead).then(pl.lit(f"known after it was told: {group.known_at.column}")))
+        checks.append(pl.when(ahead).then(pl.lit(f"known after it was told: {rule_column}")))
     # In a row with a field too many or too few no value can be trusted to stand under its name.
     misfit = pl.lit(["wrong number of fields"], dtype=pl.List(pl.String))
     found = pl.concat_list(checks).list.drop_nulls()
     return pl.when(pl.col("misfit").is_not_null()).then(misfit).otherwise(found)
 
 
-def _with_duplicates(items: pl.DataFrame, source: Source) -> pl.DataFrame:
+def _with_duplicates(items: pl.DataFrame, source: Source, content: pl.Expr) -> pl.DataFrame:
     """Name doubled keys. Of equal copies the first is kept; of differing ones none can be trusted."""
     keys = [TEXT + name for name in source.key]
     full = ~pl.col("empty") & pl.all_horizontal([pl.col(name).is_not_null() for name in keys])
-    content = pl.when(full).then(pl.col("content"))
-    differing = content.drop_nulls().n_unique().over(keys) > 1
-    copy = full.cast(pl.Int64).cum_sum().over(keys) > 1
-    doubled = full & (differing | copy)
+    suspect = items.select(full & pl.when(full).then("item").is_duplicated()).to_series()
+    if not suspect.any():
+        return items
+    # The few rows whose marks meet are compared by their keys themselves.
+    rows = items.with_row_index("row").filter(suspect).with_columns(content=content)
+    differing = pl.col("content").n_unique().over(keys) > 1
+    copy = pl.int_range(pl.len()).over(keys) > 0
+    doubled = rows.filter(differing | copy)["row"]
     named = pl.col("faults").list.concat(pl.lit(["duplicate key"], dtype=pl.List(pl.String)))
-    return items.with_columns(faults=pl.when(doubled).then(named).otherwise("faults"))
+    return items.with_columns(
+        faults=pl.when(pl.int_range(pl.len(), dtype=pl.UInt32).is_in(doubled.implode()))
+        .then(named)
+        .otherwise("faults")
+    )

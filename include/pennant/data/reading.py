@@ -6,6 +6,7 @@ is wrong with single rows becomes a fault of those rows, and they end in quarant
 
 import difflib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -22,6 +23,7 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 UNDECODABLE = "\ufffd"
 _FEWEST_FOR_RETYPED = 3
 UTC_MOMENT = pl.Datetime("us", "UTC")
+FIRST_MOMENT, LAST_MOMENT = datetime(1800, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
 _ISO_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
@@ -121,14 +123,29 @@ def is_given(column: str, kind: str) -> pl.Expr:
     return text.is_not_null() if kind == "str" else text.is_not_null() & ~text.is_in(MISSING)
 
 
-def fault_of(column: str, kind: str, time_zone: str = "UTC") -> pl.Expr:
-    """Text that says what is wrong with a row's value of this column; null where nothing is."""
+def plausible(moment: pl.Expr) -> pl.Expr:
+    """The moment; null where it is before `FIRST_MOMENT` or after `LAST_MOMENT`.
+
+    Beyond them it is a slip of the keyboard, and calendars of other libraries end.
+    """
+    first, last = (pl.lit(each).cast(UTC_MOMENT) for each in (FIRST_MOMENT, LAST_MOMENT))
+    return pl.when(moment.is_between(first, last)).then(moment)
+
+
+def fault_of(column: str, kind: str, value: pl.Expr) -> pl.Expr:
+    """Text that says what is wrong with a row's value of this column; null where nothing is.
+
+    Args:
+        column: the provider's column.
+        kind: its declared kind.
+        value: as `value_of` reads it.
+    """
     article = "an" if kind == "int" else "a"
     text = pl.col(TEXT + column)
     return (
         pl.when(text.str.contains(UNDECODABLE, literal=True))
         .then(pl.lit(f"not UTF-8: {column}"))
-        .when(is_given(column, kind) & value_of(column, kind, time_zone).is_null())
+        .when(is_given(column, kind) & value.is_null())
         .then(pl.lit(f"not {article} {kind}: {column}"))
     )
 
@@ -145,7 +162,7 @@ def _moment(text: pl.Expr, time_zone: str) -> pl.Expr:
         .dt.convert_time_zone("UTC")
         for form in _ISO_LOCAL
     ]
-    return pl.coalesce(*utc, *local)
+    return plausible(pl.coalesce(*utc, *local))
 
 
 def _check_header(answer: Answer, header: list[str], columns: list[str]) -> None:
