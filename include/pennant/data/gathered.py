@@ -9,10 +9,11 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import polars as pl
 
-from pennant.data.errors import LakeCorrupt, LakeMissing
+from pennant.data.errors import LakeCorrupt, LakeFull, LakeMissing
 from pennant.data.lake import Lake
 from pennant.reference import Reference
 
@@ -45,7 +46,9 @@ def gathered(
         return pl.DataFrame()
     together = pl.concat(frames, how="vertical")
     if len(missing) >= KEPT_FROM:
-        _keep(lake, place, fingerprint, together, sorted({*held, *missing}))
+        # A reader of a full lake, or of one that it may not write to, reads all the same.
+        with suppress(LakeFull, PermissionError):
+            _keep(lake, place, fingerprint, together, sorted({*held, *missing}))
     if held <= set(keys):
         return together
     return together.filter(pl.col(BATCH).is_in(list(keys)))

@@ -113,6 +113,8 @@ class Lake:
         """Paths of all objects under the folder `prefix`, sorted; the whole lake when it is empty."""
         folder = prefix.strip("/")
         place = self._place(_checked(folder)) if folder else self._root
+        if self._folder is not None:
+            return _list_local(self._folder, Path(place))
         self._fs.invalidate_cache()
         try:
             found = self._fs.find(place)
@@ -169,6 +171,17 @@ class Lake:
                 found = f"{os.strerror(error.errno)} on {self._folder}"
                 raise LakeFull(self.uri(path), size=len(content), found=found) from error
             raise
+
+
+def _list_local(folder: Path, place: Path) -> Paths:
+    """Files below `place`, relative to `folder`: fsspec takes four times as long, and batches are many."""
+    top, found = str(folder), []
+    for parent, folders, files in os.walk(place, followlinks=True):
+        if parent == top:
+            folders[:] = [name for name in folders if name != _UNFINISHED]
+        below = f"{parent[len(top) + 1 :]}/" if parent != top else ""
+        found += [below + name for name in files]
+    return sorted(found)
 
 
 def _checked(path: str) -> str:

@@ -2,10 +2,12 @@
 
 import io
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
 
+from pennant.data.digests import mark_of
 from pennant.data.gathered import BATCH, fingerprint_of, gathered
 from pennant.data.identities import resolve
 from pennant.data.items import group_columns
@@ -50,13 +52,23 @@ def versions(use_case: DataUseCase, source: str, group: str, lake: Lake, as_of: 
     found = gathered(lake, place, fingerprint_of(FORMAT, schema), keys, load)
     found = found.drop(BATCH) if keys else pl.DataFrame(schema=schema)
     found = found.filter(pl.col("known_at") <= as_of)
-    found = found.sort("known_at", "batch_as_of", "event_time", *declared.key)
-    same = pl.all_horizontal(
-        [pl.col(name).eq_missing(pl.col(name).shift().over(declared.key)) for name in ("event_time", *own)]
-    )
-    first = pl.int_range(pl.len()).over(declared.key) == 0
-    found = resolve(found.filter(first | ~same), declared, use_case.identities)
+    found = resolve(_without_repeats(found, declared.key, own), declared, use_case.identities)
     return found.sort("known_at", "event_time", *declared.key, "batch_as_of")
+
+
+def _without_repeats(rows: pl.DataFrame, key: Sequence[str], own: Sequence[str]) -> pl.DataFrame:
+    """The rows without versions that say the same as the version of their key before them."""
+    many = rows.select(mark_of(pl.col(name) for name in key).is_duplicated()).to_series()
+    if not many.any():
+        return rows
+    # Only keys of several rows (by their marks, and perhaps a few more) have versions to compare.
+    ordered = rows.with_row_index("row").filter(many).sort(*key, "known_at", "batch_as_of", "event_time")
+    same = pl.all_horizontal(
+        pl.col(name).eq_missing(pl.col(name).shift()) for name in (*key, "event_time", *own)
+    )
+    first = pl.int_range(pl.len()) == 0
+    repeats = ordered.filter(same & ~first)["row"]
+    return rows.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(repeats.implode()))
 
 
 def _schema(source: Source, group: str) -> dict[str, pl.DataType]:
