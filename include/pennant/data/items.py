@@ -62,7 +62,8 @@ def _dated(rule: EventTime, form: str) -> pl.Expr:
     moment = text.str.strptime(pl.Datetime("us"), form, strict=False)
     if not _OFFSET.search(form.replace("%%", "")):
         moment = moment.dt.replace_time_zone(rule.time_zone, ambiguous="earliest", non_existent="null")
-    return moment.dt.convert_time_zone("UTC").cast(UTC_MOMENT)
+    # The year 24 is not one that a format with four digits has read.
+    return plausible(moment.dt.convert_time_zone("UTC").cast(UTC_MOMENT))
 
 
 def known_at(source: Source, group: ColumnGroup, happens: pl.Expr) -> pl.Expr:
