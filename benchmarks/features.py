@@ -6,6 +6,7 @@ ratios of their medians. The tables are made and sorted by time before the clock
     python benchmarks/features.py                     # 2,000,000 rows, 3 rounds
     python benchmarks/features.py --rows 200000 --rounds 5
     python benchmarks/features.py --curve             # 200 thousand to 10 million rows, Pennant only
+    python benchmarks/features.py --increment         # one more day, bit for bit, against a full build
 """
 
 import argparse
@@ -170,6 +171,36 @@ def measure(way: str, rows: int) -> dict[str, float]:
     return {"seconds": seconds, "peak_mb": peak / 1024, "before_mb": before / 1024, "features": width}
 
 
+def increment(rows: int) -> dict[str, float]:
+    """Build all rows but the last day's, go on by that day; and build everything, for the ratio."""
+    from pennant.features.windows import Windows
+
+    spec = Windows(tuple(STATISTICS), LAST, ("mean", "std"), ("mean",))
+    games = table(rows).with_columns(
+        pl.col("player").alias("entity"), known_at=pl.col("event_time") + timedelta(hours=4)
+    )
+    last = games["event_time"].max()
+    before, today = games.filter(pl.col("event_time") < last), games.filter(pl.col("event_time") == last)
+    _, state = spec.begun(before)
+    assert state is not None
+    began = time.perf_counter()
+    made, _ = spec.extended(state, today)
+    middle = time.perf_counter()
+    whole = spec.of(games)
+    end = time.perf_counter()
+    newest = whole.filter(pl.col("event_time") == last)
+    assert made.sort("entity").equals(newest.sort("entity"))
+    fresh = table(rows)
+    again = time.perf_counter()
+    by_pennant(fresh)
+    return {
+        "seconds": middle - began,
+        "windows": end - middle,
+        "full": time.perf_counter() - again,
+        "rows": today.height,
+    }
+
+
 def apart(way: str, rows: int) -> dict[str, float]:
     """Run one way once, in a process of its own."""
     command = [sys.executable, __file__, "--measure", way, "--rows", str(rows)]
@@ -191,10 +222,17 @@ def main() -> None:
     parser.add_argument(
         "--curve", action="store_true", help="Pennant alone, at 0.2, 0.5, 1, 2, 5, 10 million rows"
     )
+    parser.add_argument("--increment", action="store_true", help="One more day, and a build of everything")
     parser.add_argument("--measure", choices=WAYS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
         print(json.dumps(measure(given.measure, given.rows)))
+        return
+    if given.increment:
+        each = increment(given.rows)
+        tell(f"one day of {each['rows']:g} rows on {given.rows}", each["seconds"], "s", 1)
+        tell("one day to a build of these windows", each["seconds"] / each["windows"], "ratio", 1)
+        tell("one day to a full build of the 81 features", each["seconds"] / each["full"], "ratio", 1)
         return
     if given.curve:
         for millions in (0.2, 0.5, 1, 2, 5, 10):

@@ -9,7 +9,7 @@ entity's last rows and its running sums, and gives the bits that a build of ever
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -52,7 +52,7 @@ class Windows:
         """Timeline over rows, and what is needed to go on from there (None unless `keep`)."""
         ordered = self._ordered(rows)
         frame = Frame.of(ordered["entity"])
-        timeline, totals = self._made(frame, ordered, None)
+        timeline, totals = self._made(frame, ordered, None, keep=keep)
         return _last_of_each(timeline), self._state(frame, ordered, totals) if keep else None
 
     def extended(self, state: "State", rows: pl.DataFrame) -> "tuple[pl.DataFrame, State]":
@@ -72,7 +72,7 @@ class Windows:
         both = both.sort(*CLOCKS, maintain_order=True)
         before = both.select("entity").join(state.entities, on="entity", how="left", maintain_order="left")
         frame = Frame.after(both["entity"], both["_new"].to_numpy(), before)
-        timeline, totals = self._made(frame, both.drop("_new"), before)
+        timeline, totals = self._made(frame, both.drop("_new"), before, keep=True)
         made = _last_of_each(timeline.filter(both["_new"]))
         return made, state.followed_by(self._state(frame, both.drop("_new"), totals), touched)
 
@@ -80,13 +80,13 @@ class Windows:
         return rows.select(*CLOCKS, *self.columns).sort(*CLOCKS, maintain_order=True)
 
     def _made(
-        self, frame: "Frame", ordered: pl.DataFrame, before: pl.DataFrame | None
+        self, frame: "Frame", ordered: pl.DataFrame, before: pl.DataFrame | None, *, keep: bool
     ) -> tuple[pl.DataFrame, dict[str, Floats]]:
         made: dict[str, pl.Series] = {}
         totals: dict[str, Floats] = {}
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             for values, ends in pool.map(
-                lambda name: _column(self, frame, ordered[name], before), self.columns
+                lambda name: _column(self, frame, ordered[name], before, keep=keep), self.columns
             ):
                 made |= values
                 totals |= ends
@@ -163,6 +163,8 @@ class Frame:
     begins: npt.NDArray[np.int64]
     counted: npt.NDArray[np.bool_] | None = None
     """In an extension: the new rows, which running sums are over."""
+    _young: dict[int, npt.NDArray[np.intp]] = field(default_factory=dict, compare=False, repr=False)
+    """Rows with fewer than so many before them."""
 
     @classmethod
     def of(cls, entity: pl.Series) -> "Frame":
@@ -196,10 +198,11 @@ class Frame:
 
     def before(self, values: Floats, rows: int) -> Floats:
         """Each row's value of so many rows earlier; 0 where the entity has none."""
-        moved = np.zeros_like(values)
-        if rows < len(values):
-            moved[rows:] = values[: len(values) - rows]
-        moved[self.rank < rows] = 0.0
+        moved = np.empty_like(values)
+        moved[rows:] = values[: max(len(values) - rows, 0)]
+        if rows not in self._young:
+            self._young[rows] = np.flatnonzero(self.rank < rows)
+        moved[self._young[rows]] = 0.0
         return moved
 
     def running(self, values: Floats, start: Floats | None) -> Floats:
@@ -207,15 +210,32 @@ class Frame:
 
         In an extension, from `start` (each row's entity's) over the new rows; the others' are of no use.
         """
-        made = np.empty_like(values)
-        for begin, end in zip(self.begins.tolist(), (self.ends + 1).tolist(), strict=True):
-            if start is None or self.counted is None:
-                np.cumsum(values[begin:end], out=made[begin:end])
-                continue
-            new = begin + int(np.argmax(self.counted[begin:end]))
-            made[begin:new] = start[begin]
-            made[new:end] = np.cumsum(np.append(start[begin], values[new:end]))[1:]
+        if not len(values):
+            return values
+        counted = np.ones(len(values), dtype=bool) if self.counted is None else self.counted
+        sizes = np.add.reduceat(counted.astype(np.int64), self.begins)
+        first = np.zeros(len(sizes)) if start is None else start[self.begins]
+        made = np.repeat(first, np.diff(np.append(self.begins, len(values))))
+        longest = int(sizes.max())
+        if longest * len(sizes) <= 2 * len(values) + 2 * len(sizes):
+            made[counted] = _side_by_side(values[counted], sizes, first, longest)
+            return made
+        new = values[counted]
+        sums = np.empty_like(new)
+        ends = np.cumsum(sizes)
+        for end, size, begin in zip(ends.tolist(), sizes.tolist(), first.tolist(), strict=True):
+            sums[end - size : end] = np.cumsum(np.append(begin, new[end - size : end]))[1:]
+        made[counted] = sums
         return made
+
+
+def _side_by_side(values: Floats, sizes: npt.NDArray[np.int64], first: Floats, longest: int) -> Floats:
+    """Running sums of entities in a rectangle, one row each: the same sums in the same order, at once."""
+    inside = np.arange(longest) < sizes[:, None]
+    square = np.zeros((len(sizes), longest + 1))
+    square[:, 0] = first
+    square[:, 1:][inside] = values
+    return np.asarray(np.cumsum(square, axis=1)[:, 1:][inside], dtype=np.float64)
 
 
 class _Sums:
@@ -238,7 +258,7 @@ class _Sums:
 
 
 def _column(
-    spec: Windows, frame: Frame, column: pl.Series, before: pl.DataFrame | None
+    spec: Windows, frame: Frame, column: pl.Series, before: pl.DataFrame | None, *, keep: bool
 ) -> tuple[dict[str, pl.Series], dict[str, Floats]]:
     """One column's statistics, and its running sums at each entity's end."""
     values = column.cast(pl.Float64).fill_nan(None)
@@ -250,14 +270,28 @@ def _column(
     moved = np.where(given > 0, numbers - np.nan_to_num(centre), 0.0)
     spread = "std" in (*spec.stats, *spec.expanding)
     arrays = {"count": given, "moved": moved} | ({"squares": moved * moved} if spread else {})
+    # Where no number is missing, counting is knowing the rank.
+    whole = before is None and values.null_count() == 0
     made: dict[str, pl.Series] = {}
-    sums = {name: _Sums(frame, each) for name, each in arrays.items()}
+    sums = {name: _Sums(frame, each) for name, each in arrays.items() if not (whole and name == "count")}
     for rows in spec.last:
         total = {name: each.of(rows) for name, each in sums.items()}
+        if whole:
+            total["count"] = np.minimum(frame.rank + 1.0, float(rows))
         for stat in spec.stats:
             name = f"{column.name}_{stat}_{rows}"
             made[name] = _stat(stat, total, centre).cast(spec.dtype).rename(name)
-    running = {name: frame.running(each, start.get(name)) for name, each in arrays.items()}
+    if not keep and not spec.expanding:
+        return made, {}
+    wanted = (
+        arrays if keep or "std" in spec.expanding else {name: arrays[name] for name in ("count", "moved")}
+    )
+    running: dict[str, Floats] = {
+        name: np.asarray(frame.rank + 1.0, dtype=np.float64)
+        if whole and name == "count"
+        else frame.running(each, start.get(name))
+        for name, each in wanted.items()
+    }
     for stat in spec.expanding:
         name = f"{column.name}_{stat}_all"
         made[name] = _stat(stat, running, centre).cast(spec.dtype).rename(name)
