@@ -18,6 +18,7 @@ from pennant.data.lake import Lake
 from pennant.reference import Reference
 
 BATCH = "_batch"
+_TOLD = "pennant.gathered"
 KEPT_FROM = 32
 """So many batches are read one by one before they are kept together: rewriting costs as much as reading."""
 
@@ -46,8 +47,8 @@ def gathered(
         return pl.DataFrame()
     together = pl.concat(frames, how="vertical")
     if len(missing) >= KEPT_FROM:
-        # A reader of a full lake, or of one that it may not write to, reads all the same.
-        with suppress(LakeFull, PermissionError):
+        # Whoever reads a full lake, or may not write to it, or is overtaken by another, reads all the same.
+        with suppress(LakeFull, LakeMissing, PermissionError):
             _keep(lake, place, fingerprint, together, sorted({*held, *missing}))
     if held <= set(keys):
         return together
@@ -66,22 +67,24 @@ def _pointer(place: str) -> str:
 def _kept(lake: Lake, place: str, fingerprint: str) -> tuple[pl.DataFrame | None, set[str]]:
     try:
         said = json.loads(lake.get(lake.uri(_pointer(place))))
-        if said["fingerprint"] != fingerprint:
-            return None, set()
         uri = lake.uri(f"cache/{place}/{said['sha256']}.parquet")
+        # All that is believed stands in the file whose hash is verified, also which batches it holds.
         content = lake.get(Reference(uri=uri, sha256=said["sha256"]))
-        return pl.read_parquet(io.BytesIO(content)), set(said["batches"])
-    except (LakeMissing, LakeCorrupt, ValueError, KeyError):
+        told = json.loads(pl.read_parquet_metadata(io.BytesIO(content))[_TOLD])
+        if told["fingerprint"] != fingerprint:
+            return None, set()
+        return pl.read_parquet(io.BytesIO(content)), set(told["batches"])
+    except (LakeMissing, LakeCorrupt, ValueError, KeyError, TypeError):
         return None, set()
 
 
 def _keep(lake: Lake, place: str, fingerprint: str, rows: pl.DataFrame, batches: Sequence[str]) -> None:
     body = io.BytesIO()
-    rows.write_parquet(body, compression="zstd")
+    told = json.dumps({"fingerprint": fingerprint, "batches": list(batches)})
+    rows.write_parquet(body, metadata={_TOLD: told})
     sha256 = hashlib.sha256(body.getvalue()).hexdigest()
     lake.replace(f"cache/{place}/{sha256}.parquet", body.getvalue())
-    said = {"fingerprint": fingerprint, "sha256": sha256, "batches": list(batches)}
-    lake.replace(_pointer(place), json.dumps(said).encode())
+    lake.replace(_pointer(place), json.dumps({"sha256": sha256}).encode())
     for path in lake.list(f"cache/{place}"):
         if path.endswith(".parquet") and not path.endswith(f"/{sha256}.parquet"):
             lake.remove(path)
