@@ -311,7 +311,7 @@ class Schedules(Part):
     history_until: Moment
     ingest: Cron
     features: Cron
-    """When a snapshot is taken, examined for leaks and looked through for new features."""
+    """When a snapshot is taken and examined for leaks."""
 
 
 class Market(Part):

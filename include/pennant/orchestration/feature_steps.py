@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowSkipException
-
 from pennant.orchestration.workplace import workplace
 from pennant.reference import Reference, Window
 
@@ -36,14 +34,3 @@ def examine_at(name: str, as_of: datetime, taken: dict[str, str]) -> dict[str, A
     found = look(place.declared, place.lake, place.settings, as_of, Reference.from_json(taken))
     raise_if_leaking(place.declared, found)
     return {"leaks": len(found.leaks), "signs": len(found.signs), "report": found.reference.to_json()}
-
-
-def discover(name: str, window: Window, taken: dict[str, str], wanted: bool) -> dict[str, Any]:
-    """Look for features worth adding, inside the training folds only."""
-    if not wanted:
-        raise AirflowSkipException("Not asked for: trigger the Dag with `discover` to look for new features.")
-    from pennant.features.discovery import discover as look
-
-    place = workplace(name)
-    found = look(place.declared, place.lake, place.settings, window.as_of, Reference.from_json(taken))
-    return {"candidates": found.candidates, "kept": len(found.kept), "report": found.reference.to_json()}

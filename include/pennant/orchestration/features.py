@@ -1,8 +1,8 @@
-"""`<name>__features`: a snapshot, looked through for leaks and for features worth having."""
+"""`<name>__features`: a snapshot, looked through for leaks."""
 
 from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from pennant.declaration.model import DataUseCase
 from pennant.orchestration import clock, feature_steps
@@ -11,27 +11,19 @@ from pennant.orchestration.steps import step
 from pennant.settings import Settings
 
 _DOC = """
-Builds the training snapshot as of a moment, changes everything that was not yet known to see whether a
-feature moves, and looks through the declared columns for features worth adding.
+Builds the training snapshot as of a moment, and changes everything that was not yet known to see whether a
+feature moves.
 
-A leak fails the run; the pages of the leak check and of the discovery are in the lake. A backfill over past
+A leak fails the run; the page of the leak check is in the lake. A backfill over past
 dates takes the snapshots of those dates, byte for byte the same as they were.
 """
 
 
 def build(use_case: DataUseCase, settings: Settings) -> DAG:
-    """Build the Dag. Its steps: resolve the moment, snapshot, examine, discover."""
+    """Build the Dag. Its steps: resolve the moment, snapshot, examine."""
     name = use_case.name
     schedule = CronDataIntervalTimetable(use_case.schedules.features, timezone="UTC")
-    params = {
-        "discover": Param(
-            False,
-            type="boolean",
-            title="Look for new features",
-            description="Build candidates and select among them inside the training folds; takes minutes.",
-        )
-    }
-    with use_case_dag(use_case, settings, "features", schedule=schedule, doc=_DOC, params=params) as dag:
+    with use_case_dag(use_case, settings, "features", schedule=schedule, doc=_DOC) as dag:
 
         @step()
         def resolve(**context: Any) -> dict[str, str]:
@@ -45,13 +37,6 @@ def build(use_case: DataUseCase, settings: Settings) -> DAG:
         def examine(window: dict[str, str], taken: dict[str, Any]) -> dict[str, Any]:
             return feature_steps.examine(name, clock.from_xcom(window), taken["snapshot"])
 
-        @step()
-        def discover(window: dict[str, str], taken: dict[str, Any], **context: Any) -> dict[str, Any]:
-            return feature_steps.discover(
-                name, clock.from_xcom(window), taken["snapshot"], context["params"]["discover"]
-            )
-
         window = resolve()
-        taken = snapshot(window)
-        examine(window, taken) >> discover(window, taken)
+        examine(window, snapshot(window))
     return dag
