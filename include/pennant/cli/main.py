@@ -10,7 +10,17 @@ from typer.core import TyperGroup
 from pennant.cli.output import described
 from pennant.errors import PennantError
 
-GROUPS = ("demo", "declaration", "data", "sources", "quarantine", "gate", "ledger", "stack")
+GROUPS = (
+    "demo",
+    "declaration",
+    "data",
+    "sources",
+    "quarantine",
+    "features",
+    "gate",
+    "ledger",
+    "stack",
+)
 """Modules of `pennant.cli` that add commands, in the order of the help. They must be light to import."""
 
 
