@@ -7,7 +7,7 @@ next one, with the rows that the first one took.
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ from pennant.reference import Reference, Window
 
 FORMAT = 1
 _REQUEST = "pennant.request"
-_HELD = {"item": pl.UInt64(), "digest": pl.UInt64(), "batch_as_of": UTC_MOMENT}
+_HELD = {"item": pl.UInt64(), "digest": pl.UInt64(), "batch_as_of": UTC_MOMENT, BATCH: pl.String()}
 
 
 @dataclass(frozen=True)
@@ -144,26 +144,34 @@ def stored_items(
     """What landed batches hold, as far as comparing needs it: `item`, `digest`, `batch_as_of`."""
     by_key = {window.key: window for window in windows}
 
-    def load(key: str) -> pl.DataFrame:
-        found = landed(BatchName(use_case, source_name, by_key[key]), lake)
-        if found is None or found[1].rows == 0:
-            return pl.DataFrame(schema=_HELD)
-        items = read_items(found[1].name, found[1], lake)
-        missing = [TEXT + name for name in declared_columns(source) if TEXT + name not in items.columns]
-        items = items.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
-        batch = pl.lit(by_key[key].as_of).cast(UTC_MOMENT).alias("batch_as_of")
-        groups = [
-            items.filter(pl.col("group") == group).select(
-                item_of(source, group).alias("item"), digest_of(source, group).alias("digest"), batch
-            )
-            for group in source.groups
-        ]
-        return pl.concat(groups)
+    def load(keys: Sequence[str]) -> pl.DataFrame:
+        frames = []
+        for key in keys:
+            found = landed(BatchName(use_case, source_name, by_key[key]), lake)
+            if found is not None and found[1].rows:
+                batch = pl.lit(key).alias(BATCH), pl.lit(by_key[key].as_of).cast(UTC_MOMENT)
+                items = read_items(found[1].name, found[1], lake)
+                frames.append(items.with_columns(batch[0], batch[1].alias("batch_as_of")))
+        return _marked(pl.concat(frames, how="diagonal"), source) if frames else pl.DataFrame(schema=_HELD)
 
     made_by = fingerprint_of(FORMAT, fingerprint(), source.key, source.event_time, source.groups)
     place = f"landed/{use_case}/{source_name}"
-    stored = gathered(lake, place, made_by, sorted(by_key), load)
-    return stored.drop(BATCH) if by_key else pl.DataFrame(schema=_HELD)
+    return gathered(lake, place, made_by, sorted(by_key), load).drop(BATCH)
+
+
+def _marked(items: pl.DataFrame, source: Source) -> pl.DataFrame:
+    missing = [TEXT + name for name in declared_columns(source) if TEXT + name not in items.columns]
+    items = items.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+    marks = [
+        items.filter(pl.col("group") == group).select(
+            item_of(source, group).alias("item"),
+            digest_of(source, group).alias("digest"),
+            "batch_as_of",
+            BATCH,
+        )
+        for group in source.groups
+    ]
+    return pl.concat(marks)
 
 
 def _describe(name: BatchName, parquet: bytes, sha256: str) -> Manifest:

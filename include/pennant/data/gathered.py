@@ -28,24 +28,21 @@ def gathered(
     place: str,
     fingerprint: str,
     keys: Sequence[str],
-    load: Callable[[str], pl.DataFrame],
+    load: Callable[[Sequence[str]], pl.DataFrame],
 ) -> pl.DataFrame:
-    """The rows of some batches, in no order, with `_batch`.
+    """The rows of some batches, in no order, with `BATCH`, the key of each row's batch.
 
     Args:
         lake: where the batches and the cache are.
         place: the cache's folder below `cache/`, for example `versions/<use case>/<source>/<group>`.
         fingerprint: what the rows depend on beside the batches; another one starts anew.
         keys: the batches.
-        load: the rows of one batch; all of one schema.
+        load: the rows of several batches, with `BATCH`; of one schema, also where there are none.
     """
     kept, held = _kept(lake, place, fingerprint)
     missing = [key for key in keys if key not in held]
-    loaded = [load(key).with_columns(pl.lit(key).alias(BATCH)) for key in missing]
-    frames = [*([kept] if kept is not None else []), *loaded]
-    if not frames:
-        return pl.DataFrame()
-    together = pl.concat(frames, how="vertical")
+    loaded = load(missing)
+    together = loaded if kept is None else pl.concat([kept, loaded.select(kept.columns)])
     if len(missing) >= KEPT_FROM:
         # Whoever reads a full lake, or may not write to it, or is overtaken by another, reads all the same.
         with suppress(LakeFull, LakeMissing, PermissionError):

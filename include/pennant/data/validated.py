@@ -41,16 +41,17 @@ def versions(use_case: DataUseCase, source: str, group: str, lake: Lake, as_of: 
     paths = {path.split("/")[-2]: path for path in lake.list(folder) if path.endswith("/batch.json")}
     keys = [key for key in sorted(paths) if Window.from_key(key).as_of <= as_of]
 
-    def load(key: str) -> pl.DataFrame:
-        rows = _rows(paths[key], group, lake)
-        if rows is None:
-            return pl.DataFrame(schema=schema)
-        batch = pl.lit(Window.from_key(key).as_of).cast(UTC_MOMENT)
-        return rows.with_columns(batch_as_of=batch).select(list(schema))
+    def load(keys: Sequence[str]) -> pl.DataFrame:
+        frames = [pl.DataFrame(schema={**schema, BATCH: pl.String()})]
+        for key in keys:
+            if (rows := _rows(paths[key], group, lake)) is not None:
+                batch = pl.lit(Window.from_key(key).as_of).cast(UTC_MOMENT)
+                made = rows.with_columns(batch.alias("batch_as_of"), pl.lit(key).alias(BATCH))
+                frames.append(made.select(frames[0].columns))
+        return pl.concat(frames)
 
     place = f"versions/{use_case.name}/{source}/{group}"
-    found = gathered(lake, place, fingerprint_of(FORMAT, schema), keys, load)
-    found = found.drop(BATCH) if keys else pl.DataFrame(schema=schema)
+    found = gathered(lake, place, fingerprint_of(FORMAT, schema), keys, load).drop(BATCH)
     found = found.filter(pl.col("known_at") <= as_of)
     found = resolve(_without_repeats(found, declared.key, own), declared, use_case.identities)
     return found.sort("known_at", "event_time", *declared.key, "batch_as_of")
