@@ -68,7 +68,11 @@ def _tell(settings: Settings, late: Any, declared: list[DataUseCase], at: dateti
         what=f"Source {late.source} is {late.minutes:.0f} minutes behind; {late.allowed:g} are allowed.",
         action="Nothing was changed; what is asked meanwhile answers from older data.",
         as_of=at,
-        evidence={"last answer": late.last_success, "newest data": late.newest_known, "error": late.error},
+        evidence={
+            "last answer": str(late.last_success or "never"),
+            "newest data": str(late.newest_known or "none"),
+            "error": late.error or "none",
+        },
         links={"Ingest Dag": f"{settings.airflow}/dags/{late.use_case}__ingest"},
     )
     raise_alert(event, use_case, open_warehouse(), open_channels(use_case))
