@@ -69,11 +69,20 @@ def _written(draw: st.DrawFn) -> bytes:
     return body.getvalue().encode()
 
 
+@st.composite
+def _almost(draw: st.DrawFn) -> bytes:
+    """Lines of two fields, but for a few of one or three."""
+    plain = st.sampled_from(["1,2", ",", '"x",""', '"a,b",1', '"",'])
+    odd = st.sampled_from(["1", ",,", "1,2,", ",2,3", '"",,""', '""', " "])
+    lines = draw(st.lists(st.one_of(plain, odd), max_size=6))
+    return "\n".join(["a,b", *lines]).encode() + draw(st.sampled_from([b"", b"\n"]))
+
+
 _TYPED = st.text(st.sampled_from(list('ab",\n\r ')), max_size=30).map(lambda text: b"a,b\n" + text.encode())
 
 
-@settings(max_examples=300, deadline=None)
-@given(content=st.one_of(_written(), _TYPED))
+@settings(max_examples=500, deadline=None)
+@given(content=st.one_of(_written(), _almost(), _TYPED))
 @example(content=b'a,b\n"x""y",1\n"",2\n')
 @example(content=b'a,b\nx"y,1\n')
 @example(content=b'a,b\n"x"y,1\n')
@@ -82,6 +91,8 @@ _TYPED = st.text(st.sampled_from(list('ab",\n\r ')), max_size=30).map(lambda tex
 @example(content=b'a,b\n"1,2"\n3,4,5\n')
 @example(content=b'a,b\n"x\n1",2\n')
 @example(content=b"a,b\r\n1,2\n3,4\r\n")
+@example(content=b"a,b\n,\na\n,,")
+@example(content=b"a,b\n1\n2,3,\n4,5\n")
 @example(content=b"a\n\n1\n")
 @example(content=b"a,b\n1,2\r3,4\n")
 def test_the_fast_reader_and_the_patient_one_give_the_same_table(content: bytes) -> None:

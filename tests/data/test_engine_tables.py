@@ -58,7 +58,7 @@ def test_a_query_gives_the_windows_rows_as_text(
     assert rows.columns == ["line", "misfit", "game", "day", "home", "points", "note"]
     assert rows.drop("line").rows() == [
         (None, "g1", "2024-02-11T18:00:00", "True", "1.50", '{"a": [1]}'),
-        (None, "g2", "2024-02-29T23:59:00", "", "", ""),
+        (None, "g2", "2024-02-29T23:59:00", None, None, None),
     ]
     assert answer.content_type.startswith("text/csv")
     assert "@" not in answer.address

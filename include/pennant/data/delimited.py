@@ -16,6 +16,8 @@ from pennant.data.refusals import MAX_LINE_BYTES, check_columns, check_size, mal
 
 _CHUNK_BYTES = 1 << 24
 _CHUNK_ROWS = 50_000
+_Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
+_Marks = np.ndarray[tuple[int], np.dtype[np.bool_]]
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
 
 
@@ -62,7 +64,6 @@ def regular_rows(
             quote_char='"' if b'"' in data else None,
             infer_schema=False,
             new_columns=[f"_{number}" for number in range(len(header))],
-            truncate_ragged_lines=False,  # a line with a field too many is an error, and so not regular
         )
     except pl.exceptions.PolarsError:
         return None
@@ -86,27 +87,28 @@ def _header(line: bytes, separator: str) -> list[str] | None:
 
 
 def _is_regular(data: bytes, mark: bytes, width: int) -> bool:
-    """Whether the lines have `width` fields on average, and quotes stand around whole fields.
-
-    That none has more is seen by the reader; so none has fewer.
-    """
-    rows = data.count(b"\n") + 1
-    if b'"' not in data:
-        return data.count(mark) == (width - 1) * rows
-    if mark in {b"\n", b"\r", b'"'}:
+    """Whether every line has `width` fields, and quotes stand around whole fields."""
+    quoted, begin = b'"' in data, 0
+    if quoted and mark in {b"\n", b"\r", b'"'}:
         return False
-    marks, begin = 0, 0
     while begin < len(data):
         stop = data.find(b"\n", begin + _CHUNK_BYTES)
         stop = len(data) if stop < 0 else stop + 1
-        found = _marks_outside_quotes(np.frombuffer(data[begin:stop], dtype=np.uint8), mark[0])
-        if found is None:
+        part = np.frombuffer(data[begin:stop], dtype=np.uint8)
+        marks = _outside_quotes(part, mark[0]) if quoted else part == mark[0]
+        if marks is None or not bool((_per_line(part, marks) == width - 1).all()):
             return False
-        marks, begin = marks + found, stop
-    return marks == (width - 1) * rows
+        begin = stop
+    return True
 
 
-def _marks_outside_quotes(part: "np.ndarray[tuple[int], np.dtype[np.uint8]]", mark: int) -> int | None:
+def _per_line(part: _Bytes, marks: _Marks) -> "np.ndarray[tuple[int], np.dtype[np.uint32]]":
+    """How many marks there are in each line. Polars itself lets an empty field too many pass."""
+    starts = np.flatnonzero(part[:-1] == _NEWLINE) + 1
+    return np.add.reduceat(marks.view(np.uint8), np.concatenate([[0], starts]), dtype=np.uint32)
+
+
+def _outside_quotes(part: _Bytes, mark: int) -> _Marks | None:
     """Separators in whole lines that are not inside quotes; None where a quote stands elsewhere."""
     quote = part == _QUOTE
     inside = np.cumsum(quote, dtype=np.uint8) & 1 == 1  # from an opening quote up to its closing one
@@ -118,7 +120,8 @@ def _marks_outside_quotes(part: "np.ndarray[tuple[int], np.dtype[np.uint8]]", ma
     after = np.concatenate([(edge | (part == _RETURN))[1:], [True]])
     if bool((quote & inside & ~before).any()) or bool((quote & ~inside & ~after).any()):
         return None
-    return int(np.count_nonzero((part == mark) & ~inside))
+    marks: _Marks = (part == mark) & ~inside
+    return marks
 
 
 def patient_rows(
