@@ -32,7 +32,9 @@ KINDS = {
 def connector_of(source: Source) -> "Connector":
     """The connector of a source's kind."""
     module, _, name = KINDS[source.kind].partition(":")
-    connector: Connector = getattr(import_module(f"{__package__}.{module}"), name)()
+    kind = getattr(import_module(f"{__package__}.{module}"), name)
+    # Some know more or less of the past, by their options.
+    connector: Connector = kind.of(source) if hasattr(kind, "of") else kind()
     return connector
 
 
