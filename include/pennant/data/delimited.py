@@ -96,16 +96,22 @@ def _is_regular(data: bytes, mark: bytes, width: int) -> bool:
         stop = len(data) if stop < 0 else stop + 1
         part = np.frombuffer(data[begin:stop], dtype=np.uint8)
         marks = _outside_quotes(part, mark[0]) if quoted else part == mark[0]
-        if marks is None or not bool((_per_line(part, marks) == width - 1).all()):
+        if marks is None or not _evenly(part, marks, width - 1):
             return False
         begin = stop
     return True
 
 
-def _per_line(part: _Bytes, marks: _Marks) -> "np.ndarray[tuple[int], np.dtype[np.uint32]]":
-    """How many marks there are in each line. Polars itself lets an empty field too many pass."""
-    starts = np.flatnonzero(part[:-1] == _NEWLINE) + 1
-    return np.add.reduceat(marks.view(np.uint8), np.concatenate([[0], starts]), dtype=np.uint32)
+def _evenly(part: _Bytes, marks: _Marks, each: int) -> bool:
+    """Whether each line has so many marks. Polars itself lets an empty field too many pass."""
+    ends = np.flatnonzero(part == _NEWLINE)
+    if part[-1] != _NEWLINE:
+        ends = np.append(ends, len(part))
+    places = np.flatnonzero(marks)
+    if len(places) != each * len(ends) or not each:
+        return len(places) == each * len(ends)
+    lines = places.reshape(len(ends), each)
+    return bool((lines[:, -1] < ends).all() and (lines[1:, 0] > ends[:-1]).all())
 
 
 def _outside_quotes(part: _Bytes, mark: int) -> _Marks | None:
