@@ -179,6 +179,8 @@ def _records(
 
 
 def _plain(value: object) -> object:
-    if value is None or (isinstance(value, float) and isnan(value)):
-        return None
+    if isinstance(value, float):
+        return None if isnan(value) else value
+    if value is None or isinstance(value, str | int):
+        return value
     return json.loads(json.dumps(value, default=str))
