@@ -20,8 +20,19 @@ Tables = dict[str, Callable[[datetime | None], bytes]]
 PROVIDERS: Tables = {"league_demo": publish}
 """Use case -> its table as of a moment (None: the end of time)."""
 
-PLANS: dict[str, Plan] = {}
-"""Use case -> how its provider misbehaves."""
+PLANS: dict[str, Plan] = {
+    "league_demo": Plan(
+        (
+            Rule(Fault("status", status=503), share=0.05, part="as_of="),
+            Rule(Fault("status", status=429, retry_after=0), share=0.05, part="as_of="),
+            Rule(Fault("half_body"), share=0.05, part="as_of="),
+            Rule(Fault("dropped"), share=0.02, part="as_of="),
+        ),
+        seed=7,
+    ),
+}
+"""Use case -> how its provider misbehaves: so that what is shown has been asked for twice now and then, and
+mildly, so that it is always had, and is the same as without."""
 
 
 class UnknownProvider(PennantError):
