@@ -174,9 +174,10 @@ def test_a_provider_whose_clock_is_ahead_is_told(clocked: World) -> None:
 
 
 def test_a_row_of_a_clock_ahead_waits_for_the_window_of_its_moment(clocked: World) -> None:
-    clocked.publish([game(1, "2024-01-10", crowd="2024-02-03T00:00:00Z")])
+    clocked.publish([game(1, "2024-01-10", crowd="2024-02-03T00:00:00Z"), game(2, "2024-01-10", crowd="")])
     batch = clocked.fetch(month(1))
-    assert manifest(clocked, batch)["request"]["left_out"] == {"price": {"later": 1}}
+    left_out = {"price": {"later": 1, "not_known_yet": 1}}
+    assert manifest(clocked, batch)["request"]["left_out"] == left_out
     clocked.ingest(month(2))
     assert clocked.versions("price")["known_at"].to_list() == [datetime(2024, 2, 3, tzinfo=UTC)]
 
