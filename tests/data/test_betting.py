@@ -1,232 +1,213 @@
 """Betting providers: documented shapes become rows; what is missing is named; keys stay out of asks."""
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from pennant.data.asking.access import MissingConnection, from_environment
-from pennant.data.asking.engine import Asking, retrieve
-from pennant.data.connectors.base import Answer
 from pennant.data.connectors.kinds import connector_of
-from pennant.data.errors import PastUnavailable, SourceMalformed
-from pennant.data.lake import Lake
-from pennant.declaration.model import DataUseCase, Source
-from pennant.reference import Window
-from pennant.settings import Settings
+from pennant.data.reading import read_table
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-DAY = Window(datetime(2026, 2, 28, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC))
-OPTIONS: dict[str, dict[str, Any]] = {
-    "the_odds_api": {"sport": "baseball_mlb", "markets": "h2h,totals"},
-    "espn_scoreboard": {"sport": "football", "league": "nfl"},
-    "sportradar": {"sport": "mlb", "access": "trial", "version": "v8"},
-    "prizepicks": {"league_id": "2"},
-}
-BODIES: dict[str, Any] = {
+from .betting_bodies import (
+    BODIES,
+    DAY,
+    GAMES,
+    KINDS,
+    NAMED,
+    WANTED,
+    Change,
+    answer,
+    changed,
+    read,
+    refused,
+    source,
+)
+
+MISSING: dict[str, list[tuple[Change, str]]] = {
     "the_odds_api": [
-        {
-            "id": "e1",
-            "sport_key": "baseball_mlb",
-            "commence_time": "2026-03-01T18:00:00Z",
-            "home_team": "Ash",
-            "away_team": "Birch",
-            "bookmakers": [
-                {
-                    "key": "book",
-                    "last_update": "2026-03-01T11:00:00Z",
-                    "markets": [
-                        {
-                            "key": "h2h",
-                            "outcomes": [{"name": "Ash", "price": -120}, {"name": "Birch", "price": 105}],
-                        },
-                        {"key": "totals", "outcomes": [{"name": "Over", "price": -110, "point": 8.5}]},
-                    ],
-                }
-            ],
-        }
-    ],
-    "espn_scoreboard": {
-        "events": [
-            {
-                "id": "401",
-                "date": "2026-03-01T18:00Z",
-                "season": {"year": 2026, "type": 2},
-                "week": {"number": 1},
-                "competitions": [
-                    {
-                        "neutralSite": False,
-                        "competitors": [
-                            {"homeAway": "home", "score": "17", "team": {"abbreviation": "ASH"}},
-                            {"homeAway": "away", "score": "14", "team": {"abbreviation": "BIR"}},
-                        ],
-                        "status": {"type": {"state": "post", "completed": True}},
-                        "odds": [{"spread": -3.5, "overUnder": 44.5, "provider": {"name": "Book"}}],
-                    }
-                ],
-            }
-        ]
-    },
-    "sportradar": {
-        "games": [
-            {
-                "id": "g1",
-                "scheduled": "2026-03-01T18:00:00+00:00",
-                "status": "closed",
-                "home": {"abbr": "ASH", "runs": 5},
-                "away": {"abbr": "BIR", "runs": 3},
-            }
-        ]
-    },
-    "prizepicks": {
-        "data": [
-            {
-                "id": "p1",
-                "type": "projection",
-                "attributes": {"stat_type": "Pitcher Strikeouts", "line_score": 5.5, "status": "pre_game"},
-                "relationships": {"new_player": {"data": {"id": "77", "type": "new_player"}}},
-            }
-        ],
-        "included": [{"id": "77", "type": "new_player", "attributes": {"name": "Ada Ash", "team": "ASH"}}],
-        "meta": {"current_page": 1, "total_pages": 2},
-    },
-}
-WANTED: dict[str, list[dict[str, str | None]]] = {
-    "the_odds_api": [
-        {"event_id": "e1", "market": "h2h", "outcome": "Ash", "price": "-120", "point": None},
-        {"event_id": "e1", "market": "h2h", "outcome": "Birch", "price": "105", "point": None},
-        {"event_id": "e1", "market": "totals", "outcome": "Over", "price": "-110", "point": "8.5"},
+        (lambda body: body[0].pop("bookmakers"), "event.bookmakers"),
+        (lambda body: body[0]["bookmakers"][0].pop("markets"), "bookmaker.markets"),
+        (lambda body: body[0]["bookmakers"][0].pop("last_update"), "bookmaker.last_update"),
+        (lambda body: body[0]["bookmakers"][0]["markets"][0]["outcomes"][0].pop("price"), "outcome.price"),
+        (lambda body: body[0]["bookmakers"][0]["markets"][1]["outcomes"][1].pop("point"), "outcome.point"),
     ],
     "espn_scoreboard": [
-        {"home_team": "ASH", "away_team": "BIR", "home_score": "17", "spread": "-3.5", "week": "1"}
+        (lambda body: body.pop("events"), "events"),
+        (lambda body: body["events"][0].pop("date"), "event.date"),
+        (lambda body: body["events"][0]["competitions"].clear(), "event.competitions[0]"),
+        (lambda body: body["events"][0]["competitions"][0]["competitors"].pop(), "competitors.away"),
+        (
+            lambda body: body["events"][0]["competitions"][0]["competitors"][0].pop("score"),
+            "competitor.score",
+        ),
     ],
-    "sportradar": [{"game_id": "g1", "home_team": "ASH", "home_points": "5", "away_points": "3"}],
-    "prizepicks": [{"player": "Ada Ash", "player_id": "77", "line_score": "5.5"}],
+    "sportradar": [
+        (lambda body: body.pop("games"), "games"),
+        (lambda body: body["games"][0].pop("scheduled"), "game.scheduled"),
+        (lambda body: body["games"][0]["away"].pop("runs"), "game.away_points"),
+    ],
+    "sportradar_markets": [
+        (lambda body: body.pop("sport_schedule_sport_event_markets"), "sport_schedule_sport_event_markets"),
+        (
+            lambda body: body["sport_schedule_sport_event_markets"][0]["markets"][0]["books"][0]["outcomes"][
+                0
+            ].pop("odds_decimal"),
+            "outcome.odds_decimal",
+        ),
+    ],
+    "sportradar_props": [
+        (
+            lambda body: body["sport_schedule_sport_events_players_props"][0].pop("players_props"),
+            "players_props",
+        )
+    ],
+    "prizepicks": [
+        (lambda body: body.pop("included"), "included"),
+        (lambda body: body["included"].pop(0), "included new_player 77"),
+        (lambda body: body["data"][0]["attributes"].pop("line_score"), "attributes.line_score"),
+        (lambda body: body["data"][0].pop("relationships"), "projection.relationships"),
+    ],
 }
-MISSING: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "the_odds_api": (
-        lambda body: body[0]["bookmakers"][0]["markets"][0]["outcomes"][0].pop("price"),
-        "outcome.price",
-    ),
-    "espn_scoreboard": (lambda body: body["events"][0].pop("date"), "event.date"),
-    "sportradar": (lambda body: body["games"][0].pop("scheduled"), "game.scheduled"),
-    "prizepicks": (lambda body: body.pop("included"), "included"),
-}
 
 
-def source(kind: str, **given: Any) -> Source:
-    body = {
-        "kind": kind,
-        "options": OPTIONS[kind] | given,
-        "key": ["id"],
-        "event_time": {"columns": ["at"], "format": "%Y"},
-        "groups": {"all": {"known_at": {"rule": "retrieved"}, "columns": {"x": "str"}}},
-        "ahead_days": 1,
-    }
-    return Source.model_validate(body)
-
-
-def answer(kind: str, body: Any) -> Answer:
-    content = json.dumps(body).encode()
-    return Answer("bets.prices", "https://example.org", "part", 0, content, "application/json", kind, NOW)
-
-
-@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_documented_answer_becomes_rows(kind: str) -> None:
-    rows = connector_of(source(kind)).read(source(kind), answer(kind, BODIES[kind]))
-    wanted = WANTED[kind]
+    rows, wanted = read(kind, BODIES[kind]), WANTED[kind]
     assert rows.select(list(wanted[0])).to_dicts() == wanted
     assert rows["misfit"].null_count() == rows.height
+    assert rows["line"].to_list() == list(range(1, rows.height + 1))
+    assert rows[NAMED[kind]].is_unique().all()
 
 
-@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_field_that_nobody_knows_is_passed_over(kind: str) -> None:
     body = json.loads(json.dumps(BODIES[kind]).replace('"id":', '"brand_new": {"a": [1]}, "id":'))
-    rows = connector_of(source(kind)).read(source(kind), answer(kind, body))
-    assert rows.select(list(WANTED[kind][0])).to_dicts() == WANTED[kind]
+    assert read(kind, body).equals(read(kind, BODIES[kind]))
 
 
-@pytest.mark.parametrize("kind", BODIES)
-def test_a_field_that_has_to_be_there_is_named(kind: str) -> None:
-    remove, name = MISSING[kind]
-    body = json.loads(json.dumps(BODIES[kind]))
-    remove(body)
-    with pytest.raises(SourceMalformed) as refused:
-        connector_of(source(kind)).read(source(kind), answer(kind, body))
-    assert refused.value.column == name
+@pytest.mark.parametrize(
+    ("kind", "change", "name"), [(kind, *each) for kind in KINDS for each in MISSING[kind]]
+)
+def test_a_field_that_has_to_be_there_is_named(kind: str, change: Change, name: str) -> None:
+    error = refused(kind, changed(kind, change))
+    assert (error.problem, error.column) == ("missing_column", name)
 
 
-@pytest.mark.parametrize("kind", BODIES)
-def test_asks_hold_no_key_and_options_are_checked(kind: str) -> None:
+def test_a_field_under_another_name_is_told_with_it() -> None:
+    body = json.loads(json.dumps(BODIES["the_odds_api"]).replace('"price"', '"prices"'))
+    error = refused("the_odds_api", body)
+    assert (error.column, error.nearest) == ("outcome.price", "prices")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "other", "name"),
+    [
+        ("the_odds_api", '"price": -120', '"price": {"american": -120}', "outcome.price"),
+        ("the_odds_api", '"id": "e1"', '"id": 1', "event.id"),
+        ("espn_scoreboard", '"completed": true', '"completed": "yes"', "status.type.completed"),
+        ("espn_scoreboard", '"spread": -3.5', '"spread": true', "odds.spread"),
+        ("sportradar", '"home": {"abbr": "ASH", "runs": 5}', '"home": "ASH"', "game.home"),
+        ("sportradar_props", '"total": "8.5"', '"total": ["8.5"]', "outcome.total"),
+        ("prizepicks", '"line_score": 5.5', '"line_score": [5.5]', "attributes.line_score"),
+    ],
+)
+def test_a_field_of_another_kind_is_named(kind: str, text: str, other: str, name: str) -> None:
+    before = json.dumps(BODIES[kind])
+    assert text in before
+    error = refused(kind, before.replace(text, other).encode())
+    assert (error.problem, error.column) == ("retyped_column", name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [(b"", "empty"), (b"<html>Log in</html>", "html"), (b'{"data": [', "truncated")],
+    ids=["empty", "html", "half"],
+)
+def test_what_is_no_document_of_the_provider_is_refused(kind: str, body: bytes, problem: str) -> None:
+    assert refused(kind, body).problem == problem
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("body", [3, "no", None, [3], {"message": "no"}, [None]])
+def test_a_document_of_another_shape_is_refused(kind: str, body: Any) -> None:
+    assert refused(kind, body).problem in {"missing_column", "not_records", "retyped_column"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_day_without_games_is_a_table_without_rows(kind: str) -> None:
+    nothing: dict[str, Any] = {
+        "the_odds_api": [],
+        "espn_scoreboard": {"events": []},
+        "sportradar": {"games": []},
+        "prizepicks": {"data": [], "meta": {"current_page": 1, "total_pages": 1}},
+    }
+    body = nothing.get(kind) if kind in nothing else {"generated_at": "2026-03-01", GAMES[kind]: []}
+    rows = read_table([answer(source(kind).kind, body)], source(kind))
+    assert rows.height == 0
+    assert f"text.{NAMED[kind]}" in rows.columns
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_asked_holds_no_key_and_is_the_same_every_time(kind: str) -> None:
     given = source(kind)
     assert connector_of(given).problems(given) == []
-    for ask in connector_of(given).asks(given, DAY):
-        assert ask.url is not None
-        assert ask.url.startswith("https://")
-        assert "key" not in {name.lower() for name in ask.params}
-    wrong = source(kind, sprot="x")
-    assert any("sprot" in each for each in connector_of(wrong).problems(wrong))
+    asks = connector_of(given).asks(given, DAY)
+    shown = [(ask.part, ask.url, dict(ask.params), dict(ask.headers), ask.key) for ask in asks]
+    again = connector_of(given).asks(given, DAY)
+    assert shown == [(ask.part, ask.url, dict(ask.params), dict(ask.headers), ask.key) for ask in again]
+    assert len({ask.part for ask in asks}) == len(asks)
+    for ask in asks:
+        assert str(ask.url).startswith("https://")
+        assert not {"apikey", "api_key", "x-api-key", "authorization"} & {
+            name.lower() for name in [*ask.params, *ask.headers]
+        }
+        assert (ask.key is None) == (connector_of(given).connection is None)
 
 
-def test_only_historical_prices_know_the_past() -> None:
-    assert connector_of(source("the_odds_api")).history == "today"
-    past = source("the_odds_api", historical=True)
-    assert connector_of(past).history == "full"
-    [ask] = connector_of(past).asks(past, DAY)
-    assert "/historical/" in str(ask.url)
-    assert ask.params["date"] == "2026-03-01T00:00:00Z"
+PROBLEMS: list[tuple[str, dict[str, Any], str]] = [
+    ("the_odds_api", {"sprot": "x"}, "sprot"),
+    ("the_odds_api", {"sport": ""}, "option sport"),
+    ("the_odds_api", {"odds_format": "fractional"}, "odds_format"),
+    ("the_odds_api", {"historical": "yes"}, "historical"),
+    ("the_odds_api", {"every_hours": 6}, "every_hours"),
+    ("the_odds_api", {"historical": True, "every_hours": 0}, "every_hours"),
+    ("the_odds_api", {"events": []}, "events"),
+    ("the_odds_api", {"events": "e1"}, "events"),
+    ("the_odds_api", {"regions": "us", "bookmakers": ["a"]}, "regions"),
+    ("espn_scoreboard", {"limit": 0}, "limit"),
+    ("espn_scoreboard", {"back_days": -1}, "back_days"),
+    ("sportradar", {"access": "free"}, "access"),
+    ("sportradar", {"feed": "odds"}, "feed"),
+    ("sportradar", {"limit": 5}, "limit"),
+    ("sportradar_markets", {"version": "v8"}, "version"),
+    ("prizepicks", {"per_page": True}, "per_page"),
+    ("prizepicks", {"single_stat": 1}, "single_stat"),
+]
 
 
-def test_one_document_a_day_and_the_days_ahead() -> None:
-    given = source("sportradar")
-    assert [ask.part for ask in connector_of(given).asks(given, DAY)] == [
-        "2026-02-28",
-        "2026-03-01",
-        "2026-03-02",
-    ]
-
-
-def test_projections_go_on_until_the_last_page() -> None:
-    given = source("prizepicks")
-    [ask] = connector_of(given).asks(given, DAY)
-    assert ask.next_page is not None
-    assert ask.next_page(json.dumps(BODIES["prizepicks"]).encode()) == {"page": "2"}
-    assert ask.next_page(json.dumps({"meta": {"current_page": 2, "total_pages": 2}}).encode()) is None
-
-
-@pytest.fixture
-def betting() -> Callable[[Source], DataUseCase]:
-    import yaml
-
-    from pennant.settings import REPOSITORY
-
-    body = yaml.safe_load((REPOSITORY / "include/use_cases/telco_churn/use_case.yaml").read_text())
-
-    def make(given: Source) -> DataUseCase:
-        made = DataUseCase.model_validate(body)
-        return made.model_copy(update={"name": "bets", "sources": {"prices": given}})
-
-    return make
-
-
-def test_a_missing_key_is_a_clear_error_that_names_its_connection(
-    warehouse: Any, tmp_path: Any, betting: Callable[[Source], DataUseCase], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("kind", "options", "named"), PROBLEMS)
+def test_an_option_that_is_none_is_told_with_what_is_allowed(
+    kind: str, options: dict[str, Any], named: str
 ) -> None:
-    monkeypatch.delenv("AIRFLOW_CONN_THE_ODDS_API", raising=False)
-    place = Asking(Lake(tmp_path.as_uri()), warehouse, Settings(home=tmp_path), from_environment)
-    with pytest.raises(MissingConnection) as refused:
-        retrieve(betting(source("the_odds_api", historical=True)), "prices", DAY, place)
-    assert refused.value.connection == "the_odds_api"
-    assert refused.value.variable == "AIRFLOW_CONN_THE_ODDS_API"
+    given = source(kind, options)
+    [problem] = connector_of(given).problems(given)
+    assert named in problem
+    assert "allowed" in problem
 
 
-def test_the_prices_of_a_day_that_is_over_cannot_be_had(
-    warehouse: Any, tmp_path: Any, betting: Callable[[Source], DataUseCase], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_THE_ODDS_API", '{"conn_type": "http", "password": "k"}')
-    place = Asking(Lake(tmp_path.as_uri()), warehouse, Settings(home=tmp_path), from_environment)
-    old = Window(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC))
-    with pytest.raises(PastUnavailable):
-        retrieve(betting(source("the_odds_api")), "prices", old, place)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "sportradar"])
+def test_a_price_is_not_known_before_it_is_told(kind: str) -> None:
+    columns = {
+        "the_odds_api": "price",
+        "espn_scoreboard": "spread",
+        "prizepicks": "line_score",
+    }
+    group = {
+        "known_at": {"rule": "before_event", "hours": 48},
+        "columns": {columns.get(kind, "odds_decimal"): "float"},
+    }
+    given = source(kind, groups={"prices": group})
+    [problem] = connector_of(given).problems(given)
+    assert "before_event" in problem
+    assert "retrieved" in problem

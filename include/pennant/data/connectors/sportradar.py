@@ -1,82 +1,153 @@
-"""Sportradar's daily schedule and results, as https://developer.sportradar.com documents them.
+"""Sportradar's schedules, results and odds, as https://developer.sportradar.com documents them.
 
-`https://api.sportradar.com/{sport}/{access}/{version}/en/games/{yyyy}/{mm}/{dd}/schedule.json`: one document
-a day, with `games`; the key goes in the header `x-api-key`.
+- `/{sport}/{access}/{version}/en/games/{yyyy}/{mm}/{dd}/schedule.json`: a league's games of one day.
+- Odds Comparison 2, Prematch: `/oddscomparison-prematch/{access}/v2/en/sports/{sport}/schedules/{day}/
+  sport_event_markets.json`, the prices of a sport's games of one day, and Player Props:
+  `/oddscomparison-player-props/.../players_props.json`. Both in pages, by `start` and `limit`.
+
+The key goes in the header `x-api-key`.
 """
 
-from datetime import timedelta
 from typing import Any, Literal
 
 import polars as pl
 
 from pennant.data.connectors.base import Answer, Ask, KeyPlace
-from pennant.data.connectors.records import options_of, part_of, table_of
+from pennant.data.connectors.records import (
+    NUMBER,
+    days_of,
+    maybe,
+    options_of,
+    part_of,
+    path_problems,
+    price_problems,
+    table_of,
+    whole_problems,
+)
+from pennant.data.connectors.sportradar_odds import COLUMNS as OUTCOMES
+from pennant.data.connectors.sportradar_odds import FEEDS, PRICES, Pages, outcomes
 from pennant.data.parsing import json_content
 from pennant.declaration.model import Source
 from pennant.reference import Window
 
 ADDRESS = "https://api.sportradar.com"
-OPTIONS = ("sport", "access", "version")
-MOST_DAYS = 400
-_POINTS = ("runs", "points", "score")
+ACCESS = ("trial", "production")
+BACK_DAYS = 2
+LIMIT = 50
+GAMES = ("game_id", "scheduled", "status", "home_team", "away_team", "home_points", "away_points")
+_OVER = {"closed", "complete"}
+_POINTS = ("runs", "points")
 
 
 class Sportradar:
-    """Options: `sport` (`mlb`, `nba`, `nhl`), `access` (`trial` or `production`), `version` (`v8`).
+    """Options: `feed` (`schedule`), `sport`, `access` (`trial` or `production`) and, optional, these.
 
-    Rows: one per game: `game_id`, `scheduled`, `status`, `home_team`, `away_team` (abbreviations or aliases),
-    `home_points`, `away_points`. One request a day: a window is at most 400 days long.
+    `schedule`: `sport` is a league (`mlb`, `nba`, `nhl`), `version` its API's (`v8`); `back_days` (2): how
+    long before a window results are asked for again. Rows: one per game, with `scheduled` in UTC, teams as
+    abbreviations, and points once the game is over. Any day can be asked for.
+
+    `markets` and `players_props`: `sport` is an id (`sr:sport:3`); `limit` (50): games of a page. Rows: one
+    per game, player, market, bookmaker and outcome, named by `quote`; `handicap` and `total` are lines,
+    `removed` says that the bookmaker took it down, `generated_at` is when the answer was made. The prices are
+    those of now: their past cannot be asked for.
     """
 
     kind = "sportradar"
-    history: Literal["full", "today"] = "full"
     connection: str | None = "sportradar"
+
+    def __init__(self, history: Literal["full", "today"] = "full") -> None:
+        self.history = history
+
+    @classmethod
+    def of(cls, source: Source) -> "Sportradar":
+        """The connector of a source: schedules are of any day, prices of now."""
+        return cls("full" if _feed(source) == "schedule" else "today")
 
     def problems(self, source: Source) -> list[str]:
         """What is wrong with the source's options, in words; empty if nothing is."""
-        return options_of(self.kind, source, OPTIONS, texts=("sport", "access", "version"))
+        feed = _feed(source)
+        feeds = ("schedule", *FEEDS)
+        if feed not in feeds:
+            return [f"option feed: found {feed!r}; allowed: {', '.join(feeds)}"]
+        plain = feed == "schedule"
+        own = ("version", "back_days") if plain else ("limit",)
+        texts = ("sport", "access", *(("version",) if plain else ()))
+        found = options_of(self.kind, source, ("feed", "sport", "access", *own), texts=texts)
+        if isinstance(source.options.get("access"), str) and source.options["access"] not in ACCESS:
+            given = source.options["access"]
+            found.append(f"option access: found {given!r}; allowed: {', '.join(ACCESS)}")
+        found += whole_problems(source, back_days=0, limit=1)
+        return found if plain else found + path_problems(feed, source) + price_problems(source, PRICES)
 
     def asks(self, source: Source, window: Window) -> list[Ask]:
-        """One request per day of the window and of those that are listed ahead."""
-        base = (source.url or ADDRESS).rstrip("/")
-        head = "/".join(str(source.options[name]) for name in ("sport", "access", "version"))
-        days = (window.as_of + timedelta(days=source.ahead_days) - window.start).days + 1
-        asked = []
-        for number in range(min(days, MOST_DAYS)):
-            day = window.start + timedelta(days=number)
-            asked.append(
+        """One request per day, of prices in pages, to the last day that is listed ahead."""
+        base, feed = (source.url or ADDRESS).rstrip("/"), _feed(source)
+        sport, access = (str(source.options[name]) for name in ("sport", "access"))
+        key = KeyPlace("header", "x-api-key")
+        if feed == "schedule":
+            head = f"{base}/{sport}/{access}/{source.options['version']}/en/games"
+            back = int(str(source.options.get("back_days", BACK_DAYS)))
+            return [
                 Ask(
                     part=f"{day:%Y-%m-%d}",
-                    url=f"{base}/{head}/en/games/{day:%Y/%m/%d}/schedule.json",
+                    url=f"{head}/{day:%Y/%m/%d}/schedule.json",
                     path=f"{source.path.rstrip('/')}/{day:%Y-%m-%d}.json" if source.path else None,
-                    key=KeyPlace("header", "x-api-key"),
+                    key=key,
                     optional=True,  # no document on a day without games
                 )
+                for day in days_of(source, window.start, window.as_of, back)
+            ]
+        package, document, _ = FEEDS[feed]
+        head = f"{base}/oddscomparison-{package}/{access}/v2/en/sports/{sport}/schedules"
+        limit = int(str(source.options.get("limit", LIMIT)))
+        return [
+            Ask(
+                part=f"{day:%Y-%m-%d}",
+                url=f"{head}/{day:%Y-%m-%d}/{document}.json",
+                params={"start": "0", "limit": str(limit)},
+                key=key,
+                optional=True,
+                next_page=Pages(feed),
             )
-        return asked
+            for day in days_of(source, window.as_of, window.as_of, 0)
+        ]
 
-    def read(self, source: Source, answer: Answer) -> pl.DataFrame:  # noqa: ARG002  # one shape
-        """The games of one day as rows of text.
+    def read(self, source: Source, answer: Answer) -> pl.DataFrame:
+        """The games of one day, or the prices of one page, as rows of text.
 
         Raises:
             SourceMalformed: no list of games, or a game without one of the fields that make it one.
         """
-        games = part_of(answer, json_content(answer), "games", list, "games")
-        return table_of(answer, (_game(answer, each) for each in games))
+        body, feed = json_content(answer), _feed(source)
+        if feed != "schedule":
+            return table_of(answer, outcomes(answer, body, feed), OUTCOMES)
+        games = part_of(answer, body, "games", list, "games")
+        return table_of(answer, (_game(answer, each) for each in games), GAMES)
+
+
+def _feed(source: Source) -> str:
+    return str(source.options.get("feed", "schedule"))
 
 
 def _game(answer: Answer, game: Any) -> dict[str, Any]:
-    sides = {side: part_of(answer, game, f"game.{side}", dict, side) for side in ("home", "away")}
-    return {
+    named = {
         "game_id": part_of(answer, game, "game.id", str, "id"),
         "scheduled": part_of(answer, game, "game.scheduled", str, "scheduled"),
         "status": part_of(answer, game, "game.status", str, "status"),
-        **{f"{side}_team": each.get("abbr") or each.get("alias") for side, each in sides.items()},
-        **{f"{side}_points": _points(game, each, side) for side, each in sides.items()},
     }
+    over = named["status"] in _OVER
+    for side in ("home", "away"):
+        team = part_of(answer, game, f"game.{side}", dict, side)
+        # Baseball says `abbr`, the others `alias`.
+        short = maybe(answer, team, f"game.{side}.abbr", str, "abbr")
+        named[f"{side}_team"] = short or part_of(answer, team, f"game.{side}.alias", str, "alias")
+        named[f"{side}_points"] = _points(answer, game, team, side) if over else None
+    return named
 
 
-def _points(game: Any, side: dict[str, Any], name: str) -> object:
+def _points(answer: Answer, game: Any, team: dict[str, Any], side: str) -> object:
     """Where each sport's documents have them: with the side, or with the game."""
-    with_side = next((side[each] for each in _POINTS if side.get(each) is not None), None)
-    return with_side if with_side is not None else game.get(f"{name}_points")
+    for name in _POINTS:
+        if team.get(name) is not None:
+            return part_of(answer, team, f"game.{side}.{name}", NUMBER, name)
+    return part_of(answer, game, f"game.{side}_points", NUMBER, f"{side}_points")
