@@ -57,6 +57,8 @@ STRENGTH_HALF_LIFE_DAYS = 120.0
 REST_EFFECT = 0.10
 """r: log-odds per day of rest more than the opponent, counted up to `MAX_REST_DAYS`."""
 MAX_REST_DAYS = 3
+LOSER_SCALE, LEAD_SCALE = 1.3, 1.2
+"""Means of the exponential draws whose whole parts are the loser's goals and the winner's lead less one."""
 MAX_ABSENCES = 15
 FEWEST_GAMES_PER_DAY = 22
 KICKOFF_SLOTS = 10
@@ -191,8 +193,8 @@ def _rest_days(day: Ints, home: Ints, away: Ints, days: int) -> Floats:
 def _goals(stream: np.random.Generator, p_home_win: Floats) -> Ints:
     """Draw who wins, then the score: the loser's goals and the winner's lead; shape (games, 2)."""
     drawn = stream.random((len(p_home_win), 3))
-    loser = np.floor(-np.log1p(-drawn[:, 1]) * 1.3).astype(np.int64)
-    lead = 1 + np.floor(-np.log1p(-drawn[:, 2]) * 1.2).astype(np.int64)
+    loser = np.floor(-np.log1p(-drawn[:, 1]) * LOSER_SCALE).astype(np.int64)
+    lead = 1 + np.floor(-np.log1p(-drawn[:, 2]) * LEAD_SCALE).astype(np.int64)
     home_wins = drawn[:, 0] < p_home_win
     return np.stack([loser + lead * home_wins, loser + lead * ~home_wins], axis=1)
 
