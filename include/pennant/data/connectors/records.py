@@ -36,7 +36,9 @@ def part_of(answer: Answer, value: Any, where: str, kind: Kinds, name: str | Non
         answer.address,
         "missing_column" if found is None else "not_records" if name is None else "retyped_column",
         column=where,
-        found=f"an object with the fields {', '.join(fields)}"[:600] if fields and missing else f"{found!r:.80}",
+        found=f"an object with the fields {', '.join(fields)}"[:600]
+        if fields and missing
+        else f"{found!r:.80}",
         allowed=_named(kind),
         nearest=_nearest(name, fields) if name is not None and missing else None,
     )
