@@ -1,4 +1,4 @@
-"""`pennant leaks` and `pennant snapshot`: look for leaks; show, compare and rebuild snapshots."""
+"""`pennant leaks`, `pennant discover`, `pennant snapshot`: what a use case's features know, and could."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _NAME = Annotated[str, typer.Argument(help="Name of the use case.")]
 _SHA = Annotated[str, typer.Argument(help="The snapshot's hash, or the beginning of it.")]
+_AS_OF = Annotated[
+    str | None, typer.Option("--as-of", help="ISO moment, UTC. Default: schedules.history_until.")
+]
 
 
 class NoSuchSnapshot(PennantError):
@@ -29,6 +32,7 @@ class NoSuchSnapshot(PennantError):
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command("leaks")(leaks)
+    app.command("discover")(discover)
     group = typer.Typer(no_args_is_help=True, help="Training snapshots: show, diff, rebuild.")
     group.command("show")(show)
     group.command("diff")(diff)
@@ -38,9 +42,7 @@ def register(app: typer.Typer) -> None:
 
 def leaks(
     name: _NAME,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="ISO moment, UTC. Default: schedules.history_until.")
-    ] = None,
+    as_of: _AS_OF = None,
     as_json: Json = False,
 ) -> None:
     """Take a snapshot and look through its features for leaks. Fails if there is one.
@@ -74,6 +76,45 @@ def leaks(
     answer(content, "\n".join(lines), as_json)
     if found.leaks:
         raise typer.Exit(1)
+
+
+def discover(
+    name: _NAME,
+    as_of: _AS_OF = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="Candidates tried at most.")] = 400,
+    keep: Annotated[int, typer.Option("--keep", min=1, help="Candidates kept at most.")] = 12,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="No fold is begun after so long.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Try features made of the declared columns; print the lines of those that would add something.
+
+    Only training rows are looked at: the newest days stay unseen for the gate. Nothing is changed.
+
+    Example: pennant discover nfl_games --keep 5
+    """
+    from pennant.declaration.loader import load
+    from pennant.features.discovery import Limits
+    from pennant.features.discovery import discover as look
+    from pennant.features.snapshot import build_snapshot
+
+    settings, lake = _open()
+    use_case = load(settings.use_cases / name)
+    moment = _moment(as_of) or use_case.schedules.history_until
+    taken = build_snapshot(use_case, lake, settings, moment)
+    found = look(use_case, lake, settings, moment, taken, Limits(most, keep, minutes))
+    lines = [f"# {each.name}: {each.words}; beat luck in folds {each.folds}" for each in found.kept]
+    lines += ["", found.snippet]
+    lines.append(f"# {len(found.kept)} of {found.candidates} candidates. The page: {found.reference.uri}")
+    content: dict[str, Any] = {
+        "use_case": name,
+        "as_of": moment.isoformat(),
+        "snapshot": taken.sha256,
+        "candidates": found.candidates,
+        "kept": found.kept,
+        "snippet": found.snippet,
+        "page": found.reference.uri,
+    }
+    answer(content, "\n".join(lines).lstrip("\n"), as_json)
 
 
 def show(sha: _SHA, as_json: Json = False) -> None:

@@ -5,16 +5,15 @@ from datetime import datetime
 from html import escape
 
 import numpy as np
-import numpy.typing as npt
 
 from pennant.data.quality.style import STYLE
 from pennant.features.discovery import Kept, Search, fate
-from pennant.features.selection import Cluster
+from pennant.features.selection import Cluster, Floats
 from pennant.reference import Reference
 
 SHOWN = 40
 """Clusters in the table of those that were left out."""
-_WIDE, _LEFT, _ROW = 760, 250, 26
+_WIDE, _LEFT, _ROW = 1080, 300, 26
 _LOSS = {"binary": "log loss in nats", "multiclass": "log loss in nats", "count": "Poisson log loss in nats"}
 _MORE = """
 pre{background:#0f172a;color:#e2e8f0;border-radius:10px;padding:16px 18px;overflow-x:auto;
@@ -32,8 +31,8 @@ def page(done: Search, as_of: datetime, snapshot: Reference, snippet: str) -> by
         _picture(done),
         _kept(kept, done),
         _gains(done),
-        _left_out(done),
         _snippet(snippet) if kept else "",
+        _left_out(done),
     ]
     name = done.use_case.name
     return (
@@ -64,10 +63,29 @@ def _top(done: Search, as_of: datetime, snapshot: Reference, kept: list[Kept]) -
         f'<header class="{state}"><p class="eyebrow">{escape(done.use_case.title)} / discovery</p>'
         f'<h1>As of {as_of:%d %b %Y %H:%M} UTC</h1><p><span class="pill">{words}</span></p>'
         f"<p>Looked at labels and values known until {done.cutoff:%d %b %Y %H:%M} UTC; all that is later "
-        f"is the gate's and stayed unseen.{late}</p>"
+        f"is the gate's and stayed unseen.{late}</p><p>{_verdict(done)}</p>"
         f"<p>Snapshot <code>{escape(snapshot.sha256)}</code></p>"
         f'<div class="tiles">{shown}</div></header>'
     )
+
+
+def _verdict(done: Search) -> str:
+    """What folds that had no say in the choice make of it."""
+    chosen = [each for each in done.selection.gains.values() if each.any()]
+    if not done.selection.kept:
+        return "None of them says more than the declared features do, again and again."
+    if not chosen:
+        return "No fold could score a choice made before it: whether they help is for the gate to say."
+    mean, low, high = _interval(np.concatenate(chosen))
+    words = "they help" if low > 0 else "they harm" if high < 0 else "that they help is not shown"
+    return (
+        f"In the folds that followed a choice it saved {mean:+.4f} per row ({low:+.4f} to {high:+.4f}, "
+        f"{_unit(done)}): {words}."
+    )
+
+
+def _unit(done: Search) -> str:
+    return _LOSS.get(done.use_case.task, "squared error")
 
 
 def _picture(done: Search) -> str:
@@ -94,14 +112,13 @@ def _picture(done: Search) -> str:
         f'<text class="soft" x="{place(0.0):.0f}" y="{height - 18}" text-anchor="middle">0</text>'
         f'<text class="soft" x="{_WIDE - 20}" y="{height - 18}" text-anchor="end">{high:.4f}</text>'
     )
-    unit = _LOSS.get(done.use_case.task, "squared error")
     return (
         "<section><h2>What the loss rises by when a column is dealt anew</h2>"
         f'<svg viewBox="0 0 {_WIDE} {height}" width="{_WIDE}" role="img" aria-label="rise of the loss">'
         f"{''.join(marks)}{''.join(rows)}{middle}</svg>"
-        f'<p class="note">{unit}, on the later rows of each fold. Small dots: one fold each. Large: the '
-        "mean, with the end of its interval after correction for how many were tried. Blue is kept. Dashed: "
-        "the best of the shadows, columns that can only fit by luck.</p></section>"
+        f'<p class="note">{_unit(done)}, on the later rows of each fold. Small dots: one fold each. Large: '
+        "the mean, with the end of its interval after correction for how many were tried. Blue is kept. "
+        "Dashed: the best of the shadows, columns that can only fit by luck.</p></section>"
     )
 
 
@@ -140,11 +157,7 @@ def _gains(done: Search) -> str:
     gains = done.selection.gains
     if not gains:
         return ""
-    lines = []
-    for fold, each in gains.items():
-        lines.append(f'<tr><td>{fold + 1}</td><td class="n">{len(each):,}</td>{_interval(each)}</tr>')
-    together = np.concatenate(list(gains.values()))
-    lines.append(f'<tr><td><b>all</b></td><td class="n">{len(together):,}</td>{_interval(together)}</tr>')
+    lines = [_saved(str(fold + 1), each) for fold, each in gains.items()]
     note = (
         "Each fold is scored with what the folds before it would have kept: no fold judges its own choice. "
         "Above zero is better than the declared features alone."
@@ -153,9 +166,19 @@ def _gains(done: Search) -> str:
     return _table("What it would have saved", head, lines, note)
 
 
-def _interval(each: npt.NDArray[np.float64]) -> str:
+def _saved(fold: str, each: Floats) -> str:
+    if not each.any():
+        shown = '<td class="n" colspan="2">nothing was chosen by then</td>'
+    else:
+        mean, low, high = _interval(each)
+        shown = f'<td class="n">{mean:+.4f}</td><td class="n">{low:+.4f} to {high:+.4f}</td>'
+    return f'<tr><td>{fold}</td><td class="n">{len(each):,}</td>{shown}</tr>'
+
+
+def _interval(each: Floats) -> tuple[float, float, float]:
+    """Mean and 95 % interval."""
     mean, half = float(each.mean()), 1.96 * float(each.std()) / max(len(each), 1) ** 0.5
-    return f'<td class="n">{mean:+.4f}</td><td class="n">{mean - half:+.4f} to {mean + half:+.4f}</td>'
+    return mean, mean - half, mean + half
 
 
 def _left_out(done: Search) -> str:
