@@ -128,6 +128,23 @@ def test_prices_of_a_running_game_are_no_prices_of_it() -> None:
     assert rows.select("spread", "odds_provider").row(0) == (None, None)
 
 
+def test_the_price_is_that_of_the_provider_that_comes_first() -> None:
+    def another(body: Any) -> None:
+        odds = body["events"][0]["competitions"][0]["odds"]
+        odds += [None, {"provider": {"name": "Later Book", "priority": 5}, "spread": 1.5}]
+        odds.insert(0, {"provider": {"name": "Last Book", "priority": 9}, "spread": 2.5})
+
+    rows = read("espn_scoreboard", changed("espn_scoreboard", another))
+    assert rows.select("spread", "odds_provider").row(0) == ("-3.5", "Plain Book")
+
+
+def test_days_reach_back_as_long_as_results_take_to_be_known() -> None:
+    result = {"known_at": {"rule": "after_event", "hours": 100}, "columns": {"home_score": "int"}}
+    given = source("espn_scoreboard", {"back_days": 1}, groups={"result": result})
+    [ask, *_] = connector_of(given).asks(given, DAY)
+    assert _days(ask.params["dates"])[0] == date(2026, 2, 22)  # five days, and one for the local day
+
+
 # Sportradar
 
 
