@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +16,11 @@ from pennant.data.lake import Lake
 from pennant.data.validated import versions
 from pennant.declaration.loader import load
 from pennant.declaration.model import DataUseCase
+from pennant.features import reuse
+from pennant.features.build import requests_of
+from pennant.features.module import code_hash, features_module
+from pennant.features.snapshot import build_snapshot
+from pennant.features.tables import load_tables
 from pennant.reference import Window
 from pennant.settings import REPOSITORY, Settings
 from pennant.warehouse.engine import connect
@@ -83,3 +88,28 @@ def ingest(
     yield go
     for engine in engines:
         engine.dispose()
+
+
+@pytest.fixture
+def built_on() -> Callable[[Ingested, datetime, datetime], int]:
+    """Takes a snapshot, a later one built on it, and the later one anew; says how many rows were taken over.
+
+    The later two have the same bytes, or the test has failed.
+    """
+
+    def go(ingested: Ingested, early: datetime, late: datetime) -> int:
+        use_case, lake, settings = ingested.use_case, ingested.lake, ingested.settings
+        folder = settings.use_cases / use_case.name
+        build_snapshot(use_case, lake, settings, early, anew=True)
+        tables = load_tables(use_case, lake, late)
+        past = reuse.find(lake, use_case, code_hash(folder), tables, late)
+        assert past is not None
+        assert past.until == early
+        later = build_snapshot(use_case, lake, settings, late)
+        assert later == build_snapshot(use_case, lake, settings, late, anew=True)
+        module = features_module(folder)
+        start = late - timedelta(days=use_case.split.history_days + use_case.split.fresh_days)
+        requests = requests_of(use_case, tables, start, late, late)
+        return reuse.rows_on(use_case, module, tables, requests, past)[1]
+
+    return go

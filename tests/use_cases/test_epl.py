@@ -267,3 +267,7 @@ def test_a_planted_look_at_the_shots_of_the_match_itself_is_found(epl: Ingested)
     module = SimpleNamespace(features=features, baselines=honest.baselines)
     found = leaks_of(epl.use_case, module, tables, requests, moments=1)
     assert {leak.feature for leak in found} == {"shot_form_difference"}
+
+
+def test_a_later_snapshot_built_on_an_earlier_one_has_the_bytes_of_one_built_anew(epl, built_on) -> None:
+    assert built_on(epl, datetime(2021, 7, 1, tzinfo=UTC), datetime(2022, 7, 1, tzinfo=UTC)) > 0

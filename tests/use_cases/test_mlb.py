@@ -286,3 +286,7 @@ def test_a_planted_look_at_the_closing_price_is_found(
     module = SimpleNamespace(features=features, baselines=honest.baselines)
     found = leaks_of(mlb.use_case, module, tables, requests, moments=1)
     assert {leak.feature for leak in found} == {"market_mean"}
+
+
+def test_a_later_snapshot_built_on_an_earlier_one_has_the_bytes_of_one_built_anew(mlb, built_on) -> None:
+    assert built_on(mlb, day(2025, 7), day(2026, 3)) > 0

@@ -187,3 +187,7 @@ def test_player_weeks_are_read_and_their_one_doubled_key_stands_out(mirror: Path
     key = ["player_id", "season", "season_type", "week"]
     doubled = rows.filter(pl.struct(key).is_duplicated())
     assert doubled["player_display_name"].unique().to_list() == ["Matthew Stafford"]
+
+
+def test_a_later_snapshot_built_on_an_earlier_one_has_the_bytes_of_one_built_anew(nfl, built_on) -> None:
+    assert built_on(nfl, datetime(2009, 3, 1, tzinfo=UTC), END) > 0

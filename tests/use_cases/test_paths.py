@@ -128,3 +128,7 @@ def test_a_position_that_nobody_could_have_run_to_is_set_aside_and_ends_the_samp
     theirs = labelled.filter(pl.col("entity").str.starts_with("crowds_zara03/1/"))
     frames = theirs["entity"].str.split("/").list.last().cast(pl.Int64)
     assert not any(80 <= each < 220 for each in frames)
+
+
+def test_a_later_snapshot_built_on_an_earlier_one_has_the_bytes_of_one_built_anew(paths, built_on) -> None:
+    assert built_on(paths, END, datetime(2010, 6, 1, tzinfo=UTC)) > 0

@@ -112,3 +112,7 @@ def test_customers_whose_row_contradicts_itself_are_set_aside_with_the_reason(
         "services that need the internet, and no internet": 1,
         "duplicate key": 2,
     }
+
+
+def test_a_later_snapshot_built_on_an_earlier_one_has_the_bytes_of_one_built_anew(telco, built_on) -> None:
+    assert built_on(telco, END, datetime(2019, 6, 1, tzinfo=UTC)) > 0

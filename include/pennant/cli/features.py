@@ -172,7 +172,7 @@ def rebuild(sha: _SHA, as_json: Json = False) -> None:
     settings, lake = _open()
     reference = _found(lake, sha)
     said = snapshot_manifest(lake, reference)
-    again = build_snapshot(load(settings.use_cases / said.use_case), lake, settings, said.as_of)
+    again = build_snapshot(load(settings.use_cases / said.use_case), lake, settings, said.as_of, anew=True)
     content: dict[str, Any] = {
         "sha256": reference.sha256,
         "rebuilt": again.sha256,

@@ -7,6 +7,7 @@ arrived: only what was known at `as_of` goes in, in a fixed order, written with 
 import hashlib
 import io
 import json
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,13 +17,16 @@ import pyarrow.parquet as pq
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import DataUseCase
+from pennant.features import reuse
 from pennant.features.build import BASELINE, baseline_columns, feature_rows, requests_of
 from pennant.features.errors import NoSnapshotRows
 from pennant.features.labels import labels_of
 from pennant.features.module import code_hash, features_module
-from pennant.features.tables import load_tables
+from pennant.features.tables import Tables, load_tables
 from pennant.reference import Reference
 from pennant.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,39 +40,69 @@ class SnapshotManifest:
     code: str
 
 
-def build_snapshot(use_case: DataUseCase, lake: Lake, settings: Settings, as_of: datetime) -> Reference:
+def build_snapshot(
+    use_case: DataUseCase, lake: Lake, settings: Settings, as_of: datetime, *, anew: bool = False
+) -> Reference:
     """Build the snapshot of everything trainable at `as_of` and put it in the lake.
 
     Rows: `entity`, `event_time`, `moment`, `label` (void rows are left out), `label_known_at` (when the
     label was first known; a later correction of it changes the value and not its age), the features and
-    `baseline__<column>`. History reaches back `history_days` + `fresh_days`.
+    `baseline__<column>`. History reaches back `history_days` + `fresh_days`. Feature rows that an earlier
+    snapshot has and that still hold are taken from it (see `reuse`): the bytes are the same.
+
+    Args:
+        use_case: the declaration.
+        lake: the validated batches.
+        settings: where the use cases lie.
+        as_of: the end of knowledge.
+        anew: build every row, also those that an earlier snapshot has.
 
     Raises:
         NoSnapshotRows: nothing trainable was known by then.
     """
-    frame = snapshot_frame(use_case, lake, settings, as_of)
     code = code_hash(settings.use_cases / use_case.name)
+    tables = load_tables(use_case, lake, as_of)
+    past = None if anew else reuse.find(lake, use_case, code, tables, as_of)
+    frame = _rows(use_case, settings, tables, as_of, past)
     identity = {"use_case": use_case.name, "as_of": _text(as_of), "code": code}
     content = _parquet(frame, identity)
     sha256 = hashlib.sha256(content).hexdigest()
     manifest = {**identity, "rows": frame.height, "columns": frame.columns}
     described = json.dumps(manifest, sort_keys=True, indent=1).encode()
     lake.put(f"snapshots/{sha256}/snapshot.json", described)  # first: who finds the data finds this
-    return lake.put(f"snapshots/{sha256}/data.parquet", content)
+    taken = lake.put(f"snapshots/{sha256}/data.parquet", content)
+    reuse.remember(lake, use_case, code, tables, as_of, taken)
+    return taken
 
 
 def snapshot_frame(use_case: DataUseCase, lake: Lake, settings: Settings, as_of: datetime) -> pl.DataFrame:
-    """Return the rows of the snapshot as of a moment, sorted by event_time and entity."""
-    tables = load_tables(use_case, lake, as_of)
+    """Return the rows of the snapshot as of a moment, all built anew, sorted by event_time and entity."""
+    return _rows(use_case, settings, load_tables(use_case, lake, as_of), as_of, None)
+
+
+def _rows(
+    use_case: DataUseCase,
+    settings: Settings,
+    tables: Tables,
+    as_of: datetime,
+    past: reuse.Past | None,
+) -> pl.DataFrame:
     start = as_of - timedelta(days=use_case.split.history_days + use_case.split.fresh_days)
     requests = requests_of(use_case, tables, start, as_of, as_of)
     known = labels_of(use_case, tables).filter(~pl.col("void"))
     known = known.select("entity", "label", pl.col("first_known_at").alias("label_known_at"))
-    asked = requests.join(known.select("entity"), on="entity", how="semi")
+    asked = requests.join(known.select("entity"), on="entity", how="semi", maintain_order="left")
     if asked.is_empty():
         raise NoSnapshotRows(use_case.name, as_of, requests.height, known.height)
     module = features_module(settings.use_cases / use_case.name)
-    rows = feature_rows(use_case, module, tables, asked).join(known, on="entity", how="inner")
+    if past is None:
+        rows = feature_rows(use_case, module, tables, asked)
+    else:
+        rows, held = reuse.rows_on(use_case, module, tables, asked, past)
+        log.info(
+            "%s: %s of %s rows taken from the snapshot of %s", use_case.name, held, rows.height, past.until
+        )
+    rows = rows.join(known, on="entity", how="inner")
     order = ["entity", "event_time", "moment", "label", "label_known_at", *use_case.features]
     order += [BASELINE + name for name in baseline_columns(use_case)]
     return rows.select(order).sort("event_time", "entity")
