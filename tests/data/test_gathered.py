@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pennant.data import gathered as room
 from pennant.data.digests import mark_of
-from pennant.data.gathered import BATCH, KEPT_FROM, fingerprint_of, gathered
+from pennant.data.gathered import BATCH, KEPT_FROM, gathered
+from pennant.data.kept import fingerprint_of
 from pennant.data.lake import Lake
 
 from .conftest import Make, game, month

@@ -8,6 +8,8 @@ import pytest
 
 from pennant.features import partition
 from pennant.features.errors import ClusterMissing
+from pennant.features.tables import Tables
+from pennant.features.views import Known, feature_view
 from pennant.features.windows import Windows
 from pennant.platform.ports import unused_ports
 
@@ -43,10 +45,30 @@ def test_every_column_of_the_cluster_has_the_hash_of_one_machine(cluster) -> Non
 def test_a_named_cluster_is_used_for_many_rows_and_not_for_few(cluster, monkeypatch) -> None:
     monkeypatch.setenv("PENNANT_DASK_ADDRESS", "tcp://127.0.0.1:1")
     rows = table(200)
-    assert partition.windows(rows, ["x"], last=(5,)).height == 200
-    monkeypatch.setattr(partition, "FROM_ROWS", 100)
+    assert partition.windowed(SPEC, rows, from_rows=201).height == 200
+    with pytest.raises(ClusterMissing):
+        partition.windowed(SPEC, rows, from_rows=200)
     monkeypatch.setenv("PENNANT_DASK_ADDRESS", cluster.scheduler_address)
-    assert partition.windows(rows, ["x"], last=(5,)).equals(Windows(("x",), (5,)).of(rows))
+    assert partition.windowed(SPEC, rows, from_rows=200).equals(SPEC.of(rows))
+
+
+def test_a_declared_view_is_built_by_the_cluster_from_the_declared_size_on(cluster, monkeypatch) -> None:
+    used = []
+    spread = partition.spread
+    monkeypatch.setattr(partition, "spread", lambda *given: used.append(given[2]) or spread(*given))
+    monkeypatch.setenv("PENNANT_DASK_ADDRESS", cluster.scheduler_address)
+    rows = table().rename({"entity": "player"}).with_row_index("row").with_columns(batch_as_of="known_at")
+    made = {}
+    for size in (rows.height, rows.height + 1):
+        tables = Tables({("games", "result"): rows}, {"games": ["row"]}, size)
+
+        @feature_view(entity="player", reads=["games.result"], fresh_hours=24.0, windows=SPEC)
+        def form(known: Known) -> pl.DataFrame:
+            return known.events("games", "result").with_columns(entity="player")
+
+        made[size] = form.timeline(Known(tables, rows["known_at"].max()))
+    assert used == [cluster.scheduler_address]
+    assert made[rows.height].equals(made[rows.height + 1])
 
 
 def test_a_cluster_that_is_not_there_is_an_error_and_not_a_quiet_return(monkeypatch) -> None:

@@ -28,65 +28,81 @@ def built(monkeypatch) -> list[int]:
 
 
 @pytest.fixture
-def early(land, league_demo, short_league, windows, lake, settings):
+def take(league_demo, lake, settings):
+    """Takes the snapshot of a moment."""
+
+    def go(as_of, use_case=league_demo, **given):
+        return build_snapshot(use_case, lake, settings, as_of, **given)
+
+    return go
+
+
+@pytest.fixture
+def arrive(land, league_demo, short_league):
+    """Lets a window's batch arrive."""
+
+    def go(window, corrections=None):
+        land(league_demo, short_league, window, corrections)
+
+    return go
+
+
+@pytest.fixture
+def early(arrive, windows, take):
     """The lake as it was on 18 January, with the snapshot of that day."""
     for window in windows[:2]:
-        land(league_demo, short_league, window)
-    return build_snapshot(league_demo, lake, settings, EARLY)
+        arrive(window)
+    return take(EARLY)
 
 
 @pytest.mark.parametrize("corrected", [False, True])
 def test_only_rows_that_had_not_settled_are_built(
-    early, built, corrected, land, league_demo, short_league, windows, lake, settings
+    early, built, corrected, arrive, take, league_demo, short_league, windows
 ):
     game = short_league.filter(pl.col("event_time").dt.day() == 5).row(3, named=True)
     turned = {game["game_id"]: {"home_goals": game["away_goals"], "away_goals": game["home_goals"]}}
-    land(league_demo, short_league, windows[2], turned if corrected else None)
-    later = build_snapshot(league_demo, lake, settings, LATE)
+    arrive(windows[2], turned if corrected else None)
+    later = take(LATE)
     delay = timedelta(hours=league_demo.label.delay_hours)
     new = short_league.filter(pl.col("event_time") + delay > EARLY, pl.col("event_time") + delay <= LATE)
     assert 0 < sum(built) <= new.height
-    assert later == build_snapshot(league_demo, lake, settings, LATE, anew=True)
+    assert later == take(LATE, anew=True)
 
 
-def test_a_batch_that_tells_late_of_an_earlier_day_makes_all_be_built_anew(
-    land, league_demo, short_league, windows, lake, settings, built
-):
-    land(league_demo, short_league, windows[0])
-    build_snapshot(league_demo, lake, settings, EARLY)
-    land(league_demo, short_league, windows[1])
-    land(league_demo, short_league, windows[2])
-    later = build_snapshot(league_demo, lake, settings, LATE)
+def test_a_batch_that_tells_late_of_an_earlier_day_makes_all_be_built_anew(arrive, take, windows, built):
+    arrive(windows[0])
+    take(EARLY)
+    arrive(windows[1])
+    arrive(windows[2])
+    later = take(LATE)
     assert not built
-    assert later == build_snapshot(league_demo, lake, settings, LATE, anew=True)
+    assert later == take(LATE, anew=True)
 
 
-def test_a_batch_that_repeats_what_was_known_changes_nothing(
-    early, built, land, league_demo, short_league, windows, lake, settings
-):
+def test_a_batch_that_repeats_what_was_known_changes_nothing(early, built, arrive, take, lake, windows):
     month = Window(windows[0].start, windows[1].as_of)
-    land(league_demo, short_league, month)
-    land(league_demo, short_league, windows[2])
-    build_snapshot(league_demo, lake, settings, LATE)
+    arrive(month)
+    arrive(windows[2])
+    take(LATE)
     assert built
 
 
 def test_another_parameter_or_other_code_makes_all_be_built_anew(
-    early, built, land, league_demo, short_league, windows, lake, settings, monkeypatch
+    early, built, arrive, take, league_demo, windows, monkeypatch
 ):
-    land(league_demo, short_league, windows[2])
+    arrive(windows[2])
     label = league_demo.label.model_copy(update={"delay_hours": league_demo.label.delay_hours + 1})
-    build_snapshot(league_demo.model_copy(update={"label": label}), lake, settings, LATE)
-    monkeypatch.setattr("pennant.features.snapshot.code_hash", lambda folder: "other code")
-    build_snapshot(league_demo, lake, settings, LATE)
+    take(LATE, league_demo.model_copy(update={"label": label}))
+    monkeypatch.setattr("pennant.features.snapshot.code_hash", lambda _: "other code")
+    take(LATE)
     assert not built
 
 
 def test_a_damaged_or_missing_earlier_snapshot_costs_time_and_nothing_else(
-    early, built, land, league_demo, short_league, windows, lake, settings
+    early, built, arrive, take, lake, windows
 ):
-    land(league_demo, short_league, windows[2])
+    arrive(windows[2])
     lake.replace(f"snapshots/{early.sha256}/data.parquet", b"half a fi")
-    later = build_snapshot(league_demo, lake, settings, LATE)
+    later = take(LATE)
     assert not built
-    assert later == build_snapshot(league_demo, lake, settings, LATE, anew=True)
+    assert later == take(LATE, anew=True)

@@ -16,8 +16,9 @@ import polars as pl
 
 from pennant.data.digests import fingerprint
 from pennant.data.errors import LakeConflict
-from pennant.data.gathered import BATCH, fingerprint_of, gathered
+from pennant.data.gathered import BATCH, gathered
 from pennant.data.items import digest_of, item_of
+from pennant.data.kept import fingerprint_of
 from pennant.data.lake import Lake, sha256_of
 from pennant.data.reading import TEXT, UTC_MOMENT, declared_columns
 from pennant.data.windows import ARRIVALS

@@ -8,9 +8,10 @@ from datetime import datetime
 import polars as pl
 
 from pennant.data.digests import mark_of
-from pennant.data.gathered import BATCH, fingerprint_of, gathered
+from pennant.data.gathered import BATCH, gathered
 from pennant.data.identities import resolve
 from pennant.data.items import group_columns
+from pennant.data.kept import fingerprint_of
 from pennant.data.lake import Lake
 from pennant.data.reading import POLARS_TYPES, UTC_MOMENT
 from pennant.declaration.model import DataUseCase, Source

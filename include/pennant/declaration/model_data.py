@@ -344,3 +344,5 @@ class DataUseCase(Part):
     market: Market | None = None
     alerts: Alerts
     schedules: Schedules
+    cluster_from_rows: Annotated[int, Field(ge=1)] = 5_000_000
+    """From so many rows on, work goes to the Dask cluster of `PENNANT_DASK_ADDRESS`, if one is named."""

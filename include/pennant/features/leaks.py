@@ -210,7 +210,7 @@ def with_other_future(
         if column is not None:
             kept = [name for name in frame.columns if name != column]
         frames[group] = _changed(frame, pl.col("known_at") > moment, kept, stream)
-    return Tables(frames, tables.keys)
+    return Tables(frames, tables.keys, tables.cluster_from_rows)
 
 
 def _changed(

@@ -11,15 +11,16 @@ from datetime import datetime, timedelta
 from math import isnan
 
 import polars as pl
-from sqlalchemy import Connection, Engine, bindparam, select
+from sqlalchemy import Connection, Engine, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import DataUseCase
+from pennant.features import continued
 from pennant.features.build import feature_rows, requests_of
-from pennant.features.module import features_module
+from pennant.features.module import code_hash, features_module
 from pennant.features.tables import load_tables
-from pennant.features.views import CLOCKS, timelines
+from pennant.features.views import CLOCKS, Known, views_of
 from pennant.settings import Settings
 from pennant.warehouse.tables import feature_store
 
@@ -116,14 +117,37 @@ def publish_known(
         How many rows were new or newer.
     """
     tables = load_tables(use_case, lake, as_of)
-    module = features_module(settings.use_cases / use_case.name)
-    written = publish_views(use_case, timelines(module, tables, as_of), as_of, warehouse)
+    folder = settings.use_cases / use_case.name
+    module, code = features_module(folder), code_hash(folder)
+    made, ends = {}, {}
+    for name, declared in views_of(module).items():
+        if declared.windows is None:
+            made[name] = declared.timeline(Known(tables, as_of))
+            continue
+        found = continued.newer(use_case, lake, code, declared, declared.windows, tables, as_of)
+        lost = found.before is not None and _lost(warehouse, use_case.name, name, found.before)
+        made[name] = declared.timeline(Known(tables, as_of)) if lost else found.timeline
+        ends[name] = (declared, found.end)
+    written = publish_views(use_case, made, as_of, warehouse)
+    for declared, end in ends.values():
+        if end is not None:  # only now: what is not in the store has to come again
+            continued.keep_end(use_case, lake, code, declared, tables, end)
     ahead = use_case.sources[use_case.spine.source].ahead_days
     since = as_of - timedelta(hours=use_case.label.delay_hours)
     coming = requests_of(use_case, tables, since, as_of + timedelta(days=ahead), as_of)
     if coming.height:
         written += publish(use_case, feature_rows(use_case, module, tables, coming), warehouse)
     return written
+
+
+def _lost(warehouse: Engine, use_case: str, view: str, end: continued.End) -> bool:
+    """Whether the store has less of a view than was published: it was emptied, or restored from a backup."""
+    held = select(func.count(), func.max(feature_store.c.as_of))
+    held = held.where(feature_store.c.use_case == use_case, feature_store.c.view == view)
+    with warehouse.connect() as connection:
+        entities, newest = connection.execute(held).one()
+    named = end.state.entities["entity"].drop_nulls().len()
+    return bool(entities < named or newest is None or newest < end.published)
 
 
 def lookup(

@@ -1,8 +1,9 @@
 """Windows over more rows than one machine should hold: the same code, by entities, on a Dask cluster.
 
 Every number follows from its own entity's rows alone, so parts by entity give bit for bit what one machine
-gives. The cluster is named by `PENNANT_DASK_ADDRESS`; without one, or below `FROM_ROWS`, nothing leaves this
-machine. A cluster that is named and not there is an error, never a quiet return to one machine.
+gives. The cluster is named by `PENNANT_DASK_ADDRESS`; without one, or below the declared `cluster_from_rows`,
+nothing leaves this machine: moving rows to a cluster and back costs seconds. A cluster that is named and not
+there is an error, never a quiet return to one machine.
 """
 
 import io
@@ -10,33 +11,22 @@ import io
 import polars as pl
 
 from pennant.features.errors import ClusterMissing
-from pennant.features.windows import CLOCKS, Stat, Windows
+from pennant.features.windows import CLOCKS, Windows
 from pennant.settings import Settings
 
-FROM_ROWS = 5_000_000
-"""Moving rows to a cluster and back costs seconds: fewer are faster here."""
 PARTS_PER_WORKER = 4
 CONNECT_SECONDS = 10
 DEADLINE_SECONDS = 1800
 
 
-def windows(
-    rows: pl.DataFrame,
-    columns: list[str],
-    *,
-    last: tuple[int, ...] = (),
-    stats: tuple[Stat, ...] = ("mean",),
-    expanding: tuple[Stat, ...] = (),
-    dtype: pl.DataType | type[pl.DataType] = pl.Float32,
-) -> pl.DataFrame:
-    """As `pennant.features.windows.windows`; on the cluster where one is named and the rows are many.
+def windowed(spec: Windows, rows: pl.DataFrame, from_rows: int) -> pl.DataFrame:
+    """The timeline of `rows`; made by the cluster where one is named and there are `from_rows` or more.
 
     Raises:
         ClusterMissing: a cluster is named and cannot be used.
     """
-    spec = Windows(tuple(columns), tuple(last), tuple(stats), tuple(expanding), dtype)
     address = Settings.load().dask_address
-    return spread(spec, rows, address) if address and rows.height >= FROM_ROWS else spec.of(rows)
+    return spread(spec, rows, address) if address and rows.height >= from_rows else spec.of(rows)
 
 
 def spread(spec: Windows, rows: pl.DataFrame, address: str) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from types import ModuleType
 import polars as pl
 
 from pennant.data.errors import LakeCorrupt, LakeFull, LakeMissing
-from pennant.data.gathered import fingerprint_of
+from pennant.data.kept import fingerprint_of
 from pennant.data.lake import Lake
 from pennant.declaration.model import DataUseCase
 from pennant.features.build import BASELINE, REQUEST_COLUMNS, baseline_columns, feature_rows

@@ -1,6 +1,6 @@
 """All versions of all column groups that were known at a moment: what views are cut from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,11 +19,13 @@ class Tables:
     """Versions by (source, group).
 
     Each frame has the key columns of its source, `event_time`, `known_at` (UTC, microseconds),
-    `batch_as_of` and the group's columns; one row per version of a value.
+    `batch_as_of` and the group's columns; one row per version of a value. From `cluster_from_rows` rows on, a
+    named cluster builds the views of windows.
     """
 
     frames: Mapping[Group, pl.DataFrame]
     keys: Mapping[str, list[str]]
+    cluster_from_rows: int = 5_000_000
     _corrected: dict[Group, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def versions(self, source: str, group: str) -> pl.DataFrame:
@@ -44,10 +46,11 @@ class Tables:
             self._corrected[source, group] = frame.select(self.keys[source]).is_duplicated().any()
         return self._corrected[source, group]
 
-    def correction_moments(self) -> list[datetime]:
-        """Return when a value was replaced by another: `known_at` of second and later versions."""
+    def correction_moments(self, groups: Collection[Group] | None = None) -> list[datetime]:
+        """Return when a value (of some groups) was replaced: `known_at` of second and later versions."""
         moments: set[datetime] = set()
-        for (source, group), frame in self.frames.items():
+        for source, group in self.frames if groups is None else groups:
+            frame = self.versions(source, group)
             if not self.corrected(source, group):
                 continue
             later = frame.filter(pl.col("known_at") > pl.col("known_at").min().over(self.keys[source]))
@@ -62,7 +65,11 @@ def load_tables(use_case: DataUseCase, lake: Lake, as_of: datetime) -> Tables:
         for group in declared.groups:
             known = validated.versions(use_case, source, group, lake, as_of)
             frames[source, group] = in_order(known.drop("provider"), declared.key)
-    return Tables(frames, {source: declared.key for source, declared in use_case.sources.items()})
+    return Tables(
+        frames,
+        {source: declared.key for source, declared in use_case.sources.items()},
+        use_case.cluster_from_rows,
+    )
 
 
 def in_order(versions: pl.DataFrame, key: list[str]) -> pl.DataFrame:

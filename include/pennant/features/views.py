@@ -11,17 +11,23 @@ def form(known: Known) -> pl.DataFrame:
     rows = sides(known.events("games", "schedule", "result"), {"goals": ("home_goals", "away_goals")})
     ...
 ```
+
+A view may leave its statistics to declared `windows`: then its function gives rows, one or more for each
+thing that became known, and the timeline is the windows' over them. Such a view can be continued from where
+it ended (see `continued`) and spread over a cluster (see `partition`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import ModuleType
 
 import polars as pl
 
 from pennant.features.errors import ClockViolation, FeaturesMismatch, UnknownColumns
+from pennant.features.partition import windowed
 from pennant.features.tables import Tables
+from pennant.features.windows import Windows
 
 CLOCKS = ("entity", "known_at", "event_time")
 
@@ -34,11 +40,13 @@ class Known:
         tables: versions on two clocks.
         until: the moment; None knows nothing.
         reads: the groups that may be read, `source.group`; None allows all.
+        since: what became known by then is left out; for views of windows that are continued.
     """
 
     tables: Tables
     until: datetime | None
     reads: tuple[str, ...] | None = None
+    since: datetime | None = None
 
     def events(self, source: str, *groups: str) -> pl.DataFrame:
         """Return the rows of a source whose named groups are all known, in the order they became known.
@@ -63,6 +71,8 @@ class Known:
         if shown is None:
             allowed = [group for each, group in self.tables.frames if each == source]
             raise UnknownColumns(f"column groups of events({source!r})", ["none"], allowed)
+        if self.since is not None:
+            shown = shown.filter(pl.col("known_at") > self.since)
         if len(groups) == 1 and not self.tables.corrected(source, groups[0]):
             return shown  # in the tables' own order
         return shown.sort("known_at", "event_time", *key)
@@ -93,7 +103,9 @@ class FeatureView:
         entity: what its rows are about, for people: `team`.
         reads: the groups that it reads, `source.group`; others are refused.
         fresh_hours: how old the newest value of an entity may be when it is looked up online.
-        function: what makes the timeline.
+        function: what makes the timeline; of a view of windows, the rows that they are over.
+        windows: statistics over an entity's rows. Each row may follow only from values that became known
+            at its `known_at`, or from keys: then a part of the rows is what a part of the past gives.
     """
 
     name: str
@@ -101,6 +113,7 @@ class FeatureView:
     reads: tuple[str, ...]
     fresh_hours: float
     function: ViewFunction
+    windows: Windows | None = None
 
     def timeline(self, known: Known) -> pl.DataFrame:
         """The view's timeline over what is known; the rows of an entity in the order of knowing.
@@ -109,7 +122,14 @@ class FeatureView:
             FeaturesMismatch: the function gives no timeline, or one that knows something later.
             ClockViolation: it reads a group that it does not declare.
         """
-        made = self.function(Known(known.tables, known.until, self.reads)).lazy().collect()
+        made = self.rows(known)
+        if self.windows is None:
+            return made
+        return windowed(self.windows, made, known.tables.cluster_from_rows)
+
+    def rows(self, known: Known) -> pl.DataFrame:
+        """What the function gives over what is known; see `timeline` for what is raised."""
+        made = self.function(replace(known, reads=self.reads)).lazy().collect()
         missing = [name for name in CLOCKS if name not in made.columns]
         if missing or len(made.columns) == len(CLOCKS):
             raise FeaturesMismatch(
@@ -126,13 +146,13 @@ class FeatureView:
 
 
 def feature_view(
-    *, entity: str, reads: Sequence[str], fresh_hours: float
+    *, entity: str, reads: Sequence[str], fresh_hours: float, windows: Windows | None = None
 ) -> Callable[[ViewFunction], FeatureView]:
     """Declare a function as a view; see the module's example."""
 
     def declare(function: ViewFunction) -> FeatureView:
         name = getattr(function, "__name__", "view")
-        return FeatureView(name, entity, tuple(reads), fresh_hours, function)
+        return FeatureView(name, entity, tuple(reads), fresh_hours, function, windows)
 
     return declare
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +112,9 @@ class State:
             running sums and the number that they are centred on.
         tail: each entity's last rows, as many as the longest window less one.
     """
+
+    MARK: ClassVar[str] = "total__"
+    """Prefix of the running sums' columns where they are written beside the tail's."""
 
     entities: pl.DataFrame
     tail: pl.DataFrame

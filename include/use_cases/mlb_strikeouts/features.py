@@ -15,6 +15,7 @@ from pennant.features.market import american_probability
 from pennant.features.strikeouts import decayed_rate, poisson_mean, shrunk_rate
 from pennant.features.view import View
 from pennant.features.views import Known, feature_view, timeline
+from pennant.features.windows import Windows
 
 EASTERN = "America/New_York"
 STARTER_BATTERS = 9
@@ -29,7 +30,7 @@ LEAGUE_GAMES = 5000.0
 """Half-life of the league's rate, in appearances: about two months."""
 LONGEST_REST_DAYS = 30.0
 CLUBS_SETTLED = timedelta(hours=6)
-LAST_STARTS = (("strikeouts", "strikeouts", (3, 5, 10)), ("batters", "batters_faced", (3, 10)))
+LAST_STARTS = Windows(("strikeouts", "batters_faced"), last=(3, 5, 10), dtype=pl.Float64)
 PITCHER, NAME = pl.col("pitcher_id"), pl.col("pitcher_name")
 
 
@@ -55,16 +56,10 @@ def pitcher_form(known: Known) -> pl.DataFrame:
     )
 
 
-@feature_view(entity="pitcher", reads=GAMES, fresh_hours=WINTER_HOURS)
+@feature_view(entity="pitcher", reads=GAMES, fresh_hours=WINTER_HOURS, windows=LAST_STARTS)
 def pitcher_starts(known: Known) -> pl.DataFrame:
     """What came of a pitcher's last starts."""
-    starts = _games(known).filter(pl.col("batters_faced") >= STARTER_BATTERS)
-    lasts = {
-        f"{name}_last_{last}": rolling_mean(starts, pl.col(of), last)
-        for name, of, spans in LAST_STARTS
-        for last in spans
-    }
-    return timeline(starts, **lasts)
+    return _games(known).filter(pl.col("batters_faced") >= STARTER_BATTERS)
 
 
 @feature_view(entity="club", reads=[*GAMES, "games.matchup"], fresh_hours=WINTER_HOURS)
@@ -116,9 +111,10 @@ def features(view: View) -> pl.DataFrame:
     start = view.requests["event_time"].dt.epoch("s") / 86_400.0
     columns = {
         **form.drop("last_day").to_dict(),
-        **starts.to_dict(),
+        **{f"strikeouts_last_{last}": starts[f"strikeouts_mean_{last}"] for last in (3, 5, 10)},
+        **{f"batters_last_{last}": starts[f"batters_faced_mean_{last}"] for last in (3, 10)},
         "days_rest": (start - form["last_day"]).clip(upper_bound=LONGEST_REST_DAYS),
-        "expected_strikeouts": form["recent_strikeout_rate"] * starts["batters_last_10"],
+        "expected_strikeouts": form["recent_strikeout_rate"] * starts["batters_faced_mean_10"],
         **_season(view, _games(view)),
         **_opponent(view),
         **{f"market_{name}": asked[name] for name in asked.columns},
@@ -129,7 +125,7 @@ def features(view: View) -> pl.DataFrame:
 def baselines(view: View) -> pl.DataFrame:
     """What a pitcher's form alone says, and the mean that the last prices before the start imply."""
     rate = view.join(PITCHER, pitcher_form)["strikeout_rate"]
-    batters = view.join(PITCHER, pitcher_starts)["batters_last_10"]
+    batters = view.join(PITCHER, pitcher_starts)["batters_faced_mean_10"]
     # The closing price is known when the game settles; `_quotes` holds those asked before the start only.
     late = view.requests.with_columns(moment=pl.col("settled_at"))
     closing = View(late, view.tables, view.label).join(_pitcher_and_day(), market)["mean"]
