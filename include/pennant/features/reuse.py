@@ -6,7 +6,6 @@ as all that was known by then, the declaration and the code are the same; hashes
 batch that tells late of an earlier day, another line of code or another parameter, all is built anew.
 """
 
-import hashlib
 import io
 import json
 from contextlib import suppress
@@ -43,7 +42,7 @@ class Past:
 
 def inputs_at(tables: Tables, until: datetime, groups: list[Group] | None = None) -> dict[str, str]:
     """A hash of what was known at `until`, by group; which batch told it does not count."""
-    return {".".join(group): _hash(tables.versions(*group), until) for group in groups or tables.frames}
+    return {".".join(group): tables.hash_at(group, until) for group in groups or tables.frames}
 
 
 def making(use_case: DataUseCase, code: str) -> str:
@@ -115,10 +114,3 @@ def rows_on(
 
 def _place(use_case: DataUseCase) -> str:
     return f"cache/snapshots/{use_case.name}"
-
-
-def _hash(versions: pl.DataFrame, until: datetime) -> str:
-    known = versions.filter(pl.col("known_at") <= until).drop("batch_as_of")
-    schema = json.dumps([(name, str(kind)) for name, kind in known.schema.items()])
-    marks = known.hash_rows(seed=1).to_numpy()
-    return hashlib.sha256(schema.encode() + marks.tobytes()).hexdigest()

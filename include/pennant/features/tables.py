@@ -1,5 +1,7 @@
 """All versions of all column groups that were known at a moment: what views are cut from."""
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +29,8 @@ class Tables:
     keys: Mapping[str, list[str]]
     cluster_from_rows: int = 5_000_000
     _corrected: dict[Group, bool] = field(default_factory=dict, compare=False, repr=False)
+    _marks: dict[Group, pl.Series] = field(default_factory=dict, compare=False, repr=False)
+    _hashes: dict[tuple[Group, datetime], str] = field(default_factory=dict, compare=False, repr=False)
 
     def versions(self, source: str, group: str) -> pl.DataFrame:
         """Return the versions of one column group, in the order of `known_at`.
@@ -45,6 +49,21 @@ class Tables:
             frame = self.versions(source, group)
             self._corrected[source, group] = frame.select(self.keys[source]).is_duplicated().any()
         return self._corrected[source, group]
+
+    def hash_at(self, group: Group, until: datetime) -> str:
+        """SHA-256 of what was known at `until` of a group, in its order; which batch told it does not count.
+
+        It depends on the release of Polars, which makes one mark of each row.
+        """
+        if (group, until) not in self._hashes:
+            frame = self.versions(*group)
+            if group not in self._marks:
+                self._marks[group] = frame.drop("batch_as_of").hash_rows(seed=1)
+            marks = self._marks[group].filter(frame["known_at"] <= until).to_numpy()
+            named = {name: str(kind) for name, kind in frame.schema.items()}
+            content = json.dumps(named).encode() + marks.tobytes()
+            self._hashes[group, until] = hashlib.sha256(content).hexdigest()
+        return self._hashes[group, until]
 
     def correction_moments(self, groups: Collection[Group] | None = None) -> list[datetime]:
         """Return when a value (of some groups) was replaced: `known_at` of second and later versions."""

@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 Stat = Literal["mean", "std", "sum", "count"]
 WORKERS = min(4, os.cpu_count() or 1)
 """Columns at once: each holds some ten arrays of the table's length while it is worked on."""
+ROWS_PER_WORKER = 250_000
+"""Fewer are done sooner by one: the work is shorter than the waiting for each other."""
 CLOCKS = ("entity", "known_at", "event_time")
 _TOTALS = ("centre", "count", "moved", "squares")
 
@@ -70,11 +72,13 @@ class Windows:
         held = state.tail.join(touched, on="entity", how="semi").with_columns(_new=pl.lit(False))
         both = pl.concat([held.select(*new.columns, "_new"), new.with_columns(_new=pl.lit(True))])
         both = both.sort(*CLOCKS, maintain_order=True)
-        before = both.select("entity").join(state.entities, on="entity", how="left", maintain_order="left")
+        whose = both.select("entity").unique(maintain_order=True)
+        before = whose.join(state.entities, on="entity", how="left", maintain_order="left")
         frame = Frame.after(both["entity"], both["_new"].to_numpy(), before)
         timeline, totals = self._made(frame, both.drop("_new"), before, keep=True)
-        made = _last_of_each(timeline.filter(both["_new"]))
-        return made, state.followed_by(self._state(frame, both.drop("_new"), totals), touched)
+        return _last_of_each(timeline), state.followed_by(
+            self._state(frame, both.drop("_new"), totals), touched
+        )
 
     def _ordered(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.select(*CLOCKS, *self.columns).sort(*CLOCKS, maintain_order=True)
@@ -84,13 +88,15 @@ class Windows:
     ) -> tuple[pl.DataFrame, dict[str, Floats]]:
         made: dict[str, pl.Series] = {}
         totals: dict[str, Floats] = {}
-        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        with ThreadPoolExecutor(min(WORKERS, 1 + ordered.height // ROWS_PER_WORKER)) as pool:
             for values, ends in pool.map(
                 lambda name: _column(self, frame, ordered[name], before, keep=keep), self.columns
             ):
                 made |= values
                 totals |= ends
-        return ordered.select(CLOCKS).with_columns(**made), totals
+        told = ordered.select(CLOCKS)
+        told = told if frame.news is None else told[frame.news]
+        return told.with_columns(**made), totals
 
     def _state(self, frame: "Frame", ordered: pl.DataFrame, totals: Mapping[str, Floats]) -> "State":
         ends = frame.ends
@@ -164,8 +170,8 @@ class Frame:
 
     rank: npt.NDArray[np.int64]
     begins: npt.NDArray[np.int64]
-    counted: npt.NDArray[np.bool_] | None = None
-    """In an extension: the new rows, which running sums are over."""
+    news: npt.NDArray[np.intp] | None = None
+    """In an extension: where the new rows are, which running sums are over."""
     _young: dict[int, npt.NDArray[np.intp]] = field(default_factory=dict, compare=False, repr=False)
     """Rows with fewer than so many before them."""
 
@@ -180,13 +186,18 @@ class Frame:
 
     @classmethod
     def after(cls, entity: pl.Series, counted: npt.NDArray[np.bool_], before: pl.DataFrame) -> "Frame":
-        """The frame of tails and new rows: ranks go on from those of `before`."""
+        """The frame of tails and new rows: ranks go on from those of `before`, a row for each entity."""
         part = cls.of(entity)
         earlier = (before["rank"].fill_null(-1) + 1).to_numpy()
-        sizes = np.diff(np.append(part.begins, len(entity)))
+        sizes = part.sizes
         news = np.add.reduceat(counted.astype(np.int64), part.begins) if len(entity) else sizes
-        in_tail = np.repeat(sizes - news, sizes)
-        return cls(part.rank + earlier - in_tail, part.begins, counted)
+        moved = np.repeat(earlier - (sizes - news), sizes)
+        return cls(part.rank + moved, part.begins, np.flatnonzero(counted))
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """How many rows each entity has here."""
+        return np.diff(np.append(self.begins, len(self.rank)))
 
     @property
     def ends(self) -> npt.NDArray[np.int64]:
@@ -196,8 +207,11 @@ class Frame:
     @property
     def from_end(self) -> npt.NDArray[np.int64]:
         """How many rows of the entity come after each row."""
-        sizes = np.diff(np.append(self.begins, len(self.rank)))
-        return np.repeat(self.ends, sizes) - np.arange(len(self.rank))
+        return np.repeat(self.ends, self.sizes) - np.arange(len(self.rank))
+
+    def told(self, totals: Mapping[str, Floats]) -> dict[str, Floats]:
+        """What is said of the rows that are told of: all, or in an extension the new ones."""
+        return {name: each if self.news is None else each[self.news] for name, each in totals.items()}
 
     def before(self, values: Floats, rows: int) -> Floats:
         """Each row's value of so many rows earlier; 0 where the entity has none."""
@@ -211,24 +225,26 @@ class Frame:
     def running(self, values: Floats, start: Floats | None) -> Floats:
         """Sums of all of an entity's rows so far: no other entity's rounding is in them.
 
-        In an extension, from `start` (each row's entity's) over the new rows; the others' are of no use.
+        In an extension, from `start` (a number for each entity) over the new rows; the others' are of no use.
         """
         if not len(values):
             return values
-        counted = np.ones(len(values), dtype=bool) if self.counted is None else self.counted
-        sizes = np.add.reduceat(counted.astype(np.int64), self.begins)
-        first = np.zeros(len(sizes)) if start is None else start[self.begins]
-        made = np.repeat(first, np.diff(np.append(self.begins, len(values))))
+        sizes, new, made = self.sizes, values, np.empty_like(values)
+        if self.news is not None:
+            sizes = np.diff(np.searchsorted(self.news, np.append(self.begins, len(values))))
+            new = values[self.news]
+        first = np.zeros(len(sizes)) if start is None else start
         longest = int(sizes.max())
         if longest * len(sizes) <= 2 * len(values) + 2 * len(sizes):
-            made[counted] = _side_by_side(values[counted], sizes, first, longest)
-            return made
-        new = values[counted]
-        sums = np.empty_like(new)
-        ends = np.cumsum(sizes)
-        for end, size, begin in zip(ends.tolist(), sizes.tolist(), first.tolist(), strict=True):
-            sums[end - size : end] = np.cumsum(np.append(begin, new[end - size : end]))[1:]
-        made[counted] = sums
+            sums = _side_by_side(new, sizes, first, longest)
+        else:
+            sums = np.empty_like(new)
+            ends = np.cumsum(sizes)
+            for end, size, begin in zip(ends.tolist(), sizes.tolist(), first.tolist(), strict=True):
+                sums[end - size : end] = np.cumsum(np.append(begin, new[end - size : end]))[1:]
+        if self.news is None:
+            return sums
+        made[self.news] = sums
         return made
 
 
@@ -273,17 +289,18 @@ def _column(
     moved = np.where(given > 0, numbers - np.nan_to_num(centre), 0.0)
     spread = "std" in (*spec.stats, *spec.expanding)
     arrays = {"count": given, "moved": moved} | ({"squares": moved * moved} if spread else {})
-    # Where no number is missing, counting is knowing the rank.
-    whole = before is None and values.null_count() == 0
+    # Where no number is missing, counting is knowing the rank; of all rows so far only if none ever was.
+    whole = values.null_count() == 0
     made: dict[str, pl.Series] = {}
     sums = {name: _Sums(frame, each) for name, each in arrays.items() if not (whole and name == "count")}
     for rows in spec.last:
         total = {name: each.of(rows) for name, each in sums.items()}
         if whole:
             total["count"] = np.minimum(frame.rank + 1.0, float(rows))
+        told = frame.told({**total, "centre": centre})
         for stat in spec.stats:
             name = f"{column.name}_{stat}_{rows}"
-            made[name] = _stat(stat, total, centre).cast(spec.dtype).rename(name)
+            made[name] = _stat(stat, told).cast(spec.dtype).rename(name)
     if not keep and not spec.expanding:
         return made, {}
     wanted = (
@@ -291,13 +308,14 @@ def _column(
     )
     running: dict[str, Floats] = {
         name: np.asarray(frame.rank + 1.0, dtype=np.float64)
-        if whole and name == "count"
+        if whole and before is None and name == "count"
         else frame.running(each, start.get(name))
         for name, each in wanted.items()
     }
+    told = frame.told({**running, "centre": centre})
     for stat in spec.expanding:
         name = f"{column.name}_{stat}_all"
-        made[name] = _stat(stat, running, centre).cast(spec.dtype).rename(name)
+        made[name] = _stat(stat, told).cast(spec.dtype).rename(name)
     held = {**running, "centre": centre}
     ends = {
         f"{column.name}__{name}": held[name][frame.ends] if name in held else np.zeros(len(frame.begins))
@@ -307,13 +325,13 @@ def _column(
 
 
 def _held(before: pl.DataFrame, column: str, total: str) -> Floats:
-    """A running sum of each row's entity; 0 (and no centre) for one that is new."""
+    """A running sum of each entity; 0 (and no centre) for one that is new."""
     nothing = float("nan") if total == "centre" else 0.0
     return before[f"{column}__{total}"].fill_null(nothing).to_numpy()
 
 
-def _stat(stat: Stat, total: Mapping[str, Floats], centre: Floats) -> pl.Series:
-    count = total["count"]
+def _stat(stat: Stat, total: Mapping[str, Floats]) -> pl.Series:
+    count, centre = total["count"], total["centre"]
     with np.errstate(divide="ignore", invalid="ignore"):
         if stat == "count":
             return pl.Series(count)
@@ -334,13 +352,16 @@ def _first_of(frame: Frame, numbers: Floats, held: Floats | None) -> Floats:
     if not len(numbers):
         return numbers
     known = ~np.isnan(numbers)
-    sizes = np.diff(np.append(frame.begins, len(numbers)))
+    sizes = frame.sizes
     position = np.where(known, np.arange(len(numbers)), len(numbers))
     at = np.minimum.reduceat(position, frame.begins)
     padded = np.append(numbers, np.nan)
     first = np.repeat(padded[at], sizes)
     first[np.arange(len(numbers)) < np.repeat(at, sizes)] = np.nan
-    return first if held is None else np.where(np.isnan(held), first, held)
+    if held is None:
+        return first
+    before = np.repeat(held, sizes)
+    return np.where(np.isnan(before), first, before)
 
 
 def _last_of_each(timeline: pl.DataFrame) -> pl.DataFrame:
