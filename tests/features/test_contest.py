@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennant.features.blocks import expanding_mean, sides
+from pennant.features.blocks import decayed_mean_days, expanding_mean, rolling_mean_days, sides
 from pennant.features.contest import (
     adjusted_form,
     head_to_head,
@@ -25,12 +25,14 @@ START = datetime(2024, 9, 1, 18, tzinfo=UTC)
 MOMENT = pl.Datetime("us", "UTC")
 
 
-def games(*played: tuple[str, str, int | None, int | None, int]) -> pl.DataFrame:
-    """Home, away, home goals, away goals, day; some share a day (a doubleheader)."""
+def games(*played: tuple[str, str, int | None, int | None, int], late: tuple[int, ...] = ()) -> pl.DataFrame:
+    """Home, away, home goals, away goals, day; some share a day, some are entered days late."""
     schema = {"home_team": pl.String, "away_team": pl.String, "home_goals": pl.Int64, "away_goals": pl.Int64}
     table = pl.DataFrame([each[:4] for each in played], schema=schema, orient="row")
     days = [START + timedelta(days=each[4]) for each in played]
-    clocks = {"event_time": days, "known_at": [each + timedelta(hours=3) for each in days]}
+    waited = [*late, *[0] * (len(played) - len(late))]
+    known = [each + timedelta(days=more, hours=3) for each, more in zip(days, waited, strict=True)]
+    clocks = {"event_time": days, "known_at": known}
     return table.with_columns(pl.Series(name, each, MOMENT) for name, each in clocks.items()).sort(
         "known_at", maintain_order=True
     )
@@ -70,6 +72,21 @@ def test_a_lag_of_one_is_the_row_before_the_newest() -> None:
 
 def test_a_full_calendar_counts_the_days_up_to_the_newest_event() -> None:
     assert of(played_within(rows_of(SEASON), 7), "a") == [1.0, 2.0, 2.0, 3.0, 1.0]
+
+
+def test_a_game_that_was_entered_late_counts_from_when_it_became_known() -> None:
+    played = games(("a", "b", 1, 0, 5), ("a", "c", 1, 0, 4), ("a", "b", 1, 0, 8), late=(0, 2, 0))
+    assert of(played_within(rows_of(played), 7), "a") == [1.0, 2.0, 3.0]
+
+
+def test_the_mean_of_the_last_days_forgets_what_is_older() -> None:
+    assert of(rolling_mean_days(rows_of(SEASON), pl.col("goals"), 5.0), "a") == [2.0, 1.0, 0.0, 0.0, 4.0]
+
+
+def test_a_mean_that_decays_by_days_weighs_by_age_and_not_by_games() -> None:
+    weights = [2.0 ** (-age / 7.0) for age in (20, 17, 13, 11, 0)]
+    wanted = sum(w * goals for w, goals in zip(weights, (2, 0, 0, 0, 4), strict=True)) / sum(weights)
+    assert of(decayed_mean_days(rows_of(SEASON), pl.col("goals"), 7.0), "a")[-1] == pytest.approx(wanted)
 
 
 def test_form_against_the_strong_is_worth_more() -> None:
@@ -125,6 +142,8 @@ BLOCKS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
     "streak": lambda played: streak(rows_of(played), "goals"),
     "head to head": lambda played: head_to_head(rows_of(played), "goals"),
     "calendar": lambda played: played_within(rows_of(played), 5),
+    "mean of days": lambda played: rolling_mean_days(rows_of(played), pl.col("goals"), 4.5),
+    "decayed by days": lambda played: decayed_mean_days(rows_of(played), pl.col("goals"), 3.0),
     "glicko": lambda played: glicko(played, GlickoRules(margin_scale=2.0), "home_goals", "away_goals"),
     "adjusted": lambda played: adjusted_form(
         rows_of(played),
@@ -134,13 +153,15 @@ BLOCKS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
     ),
 }
 GOALS = st.one_of(st.none(), st.integers(0, 9))
-PLAYED = st.lists(st.tuples(st.permutations("abc"), GOALS, GOALS, st.integers(0, 30)), max_size=25)
+LATE = st.sampled_from((0, 0, 0, 1, 9, 20))
+PLAYED = st.lists(st.tuples(st.permutations("abc"), GOALS, GOALS, st.integers(0, 30), LATE), max_size=25)
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-@given(played=PLAYED, day=st.integers(0, 31))
+@given(played=PLAYED, day=st.integers(0, 50))
 def test_the_timeline_of_a_prefix_is_a_prefix_of_the_timeline(name: str, played: list, day: int) -> None:
-    table = games(*((who[0], who[1], mine, theirs, at) for who, mine, theirs, at in played))
+    rows = ((who[0], who[1], mine, theirs, at) for who, mine, theirs, at, _ in played)
+    table = games(*rows, late=tuple(each[4] for each in played))
     until = START + timedelta(days=day)
     whole = BLOCKS[name](table).filter(pl.col("known_at") <= until)
     assert whole.equals(BLOCKS[name](table.filter(pl.col("known_at") <= until)))

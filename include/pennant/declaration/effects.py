@@ -262,6 +262,7 @@ EFFECTS: tuple[Effect, ...] = (
         "snapshots and leak reports at other moments",
     ),
     Effect("schedules.train", "training", ("train", "backtest"), "change", "trained at other moments"),
+    Effect("cluster_from_rows", "features", (), "note", "the same values, made elsewhere"),
     Effect("replay", "simulation", (), "note", "only the demo reads it"),
     Effect(
         "market",

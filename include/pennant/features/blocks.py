@@ -6,6 +6,7 @@ comes later changes nothing before it.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 import polars as pl
 
@@ -57,6 +58,39 @@ def expanding_mean(rows: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
 def decayed_mean(rows: pl.DataFrame, value: pl.Expr, half_life_games: float) -> pl.DataFrame:
     """Timeline of an entity's mean in which a row `half_life_games` rows ago counts half as much."""
     return _timeline(rows, value, lambda each: each.ewm_mean(half_life=half_life_games, ignore_nulls=True))
+
+
+def rolling_mean_days(rows: pl.DataFrame, value: pl.Expr, days: float) -> pl.DataFrame:
+    """Timeline of the mean of what became known of an entity in the last `days`; null values are passed over.
+
+    The days are counted back from the newest row, by when it became known: no later row has a say in it.
+    """
+    span = timedelta(days=days)
+    return _timeline(rows, value, lambda each: each.rolling_mean_by("known_at", span, min_samples=1))
+
+
+def decayed_mean_days(rows: pl.DataFrame, value: pl.Expr, half_life_days: float) -> pl.DataFrame:
+    """Timeline of an entity's mean in which what became known `half_life_days` earlier counts half as much.
+
+    sum(w x) / sum(w) with w = 2 ** (-days / half life); null values are passed over.
+    """
+    first = pl.col("known_at").min().over("entity")
+    halves = (pl.col("known_at") - first).dt.total_seconds() / (SECONDS_PER_DAY * half_life_days)
+    made = rows.select(
+        "entity", "known_at", value.cast(pl.Float64).fill_nan(None).alias("value"), halves=halves
+    )
+    means: dict[str, tuple[float, float, float]] = {}
+    found: list[float | None] = []
+    for entity, each, at in made.select("entity", "value", "halves").iter_rows():
+        total, weight, last = means.get(entity, (0.0, 0.0, at))
+        kept = 2.0 ** (last - at)
+        total, weight = total * kept, weight * kept
+        if each is not None:
+            total, weight = total + each, weight + 1.0
+        means[entity] = (total, weight, at)
+        found.append(total / weight if weight else None)
+    told = made.select("entity", "known_at").with_columns(value=pl.Series(found, dtype=pl.Float64))
+    return told.unique(subset=["entity", "known_at"], keep="last", maintain_order=True)
 
 
 def win_rate(rows: pl.DataFrame, score: str, games: int) -> pl.DataFrame:

@@ -5,7 +5,9 @@ join as of a moment leaves out what was not known then. So what comes later chan
 """
 
 import math
+from bisect import bisect_right, insort
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -81,18 +83,19 @@ def pair(side: str, other: str) -> pl.Expr:
 def played_within(rows: pl.DataFrame, days: int) -> pl.DataFrame:
     """Timeline of how many events an entity had in the `days` up to its newest known one, that one included.
 
+    An event that was entered late counts from when it became known.
+
     What it does not say: how many lie in the days before a coming event; the newest may be long ago. Ask
     `blocks.last_played` as well.
     """
-    counted = rows.with_row_index("_row").sort("entity", "event_time", maintain_order=True)
-    span = f"{days}d"
-    made = counted.rolling("event_time", period=span, group_by="entity", closed="right").agg(
-        pl.col("_row").last(), pl.len().alias("_count")
-    )
-    together = rows.with_row_index("_row").join(
-        made.select("_row", "_count"), on="_row", how="left", maintain_order="left"
-    )
-    return _timeline(together, pl.col("_count").cast(pl.Float64).forward_fill().over("entity"))
+    span = timedelta(days=days)
+    known: dict[str, list[datetime]] = {}
+    counts: list[int] = []
+    for entity, at in rows.select("entity", "event_time").iter_rows():
+        played = known.setdefault(entity, [])
+        insort(played, at)
+        counts.append(len(played) - bisect_right(played, played[-1] - span))
+    return _timeline(rows.with_columns(_count=pl.Series(counts, dtype=pl.Float64)), pl.col("_count"))
 
 
 def kilometres(places: Mapping[str, tuple[float, float]], start: str, end: str) -> pl.Expr:

@@ -16,9 +16,9 @@ import polars as pl
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import DataUseCase
-from pennant.errors import PennantError
 from pennant.features.build import requests_of
 from pennant.features.candidates import Candidate, candidates, columns_of
+from pennant.features.errors import NotDiscoverable
 from pennant.features.module import code_hash
 from pennant.features.selection import Cluster, Problem, Selection, select
 from pennant.features.snapshot import load_snapshot
@@ -33,21 +33,6 @@ Folds = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 
 MOST_MISSING = 0.6
 """A candidate that is missing in more of the training rows is not looked at."""
-
-
-class NotDiscoverable(PennantError):
-    """Candidates cannot be tried for this use case.
-
-    Attributes:
-        use_case: which.
-        found: why not.
-        allowed: what would do.
-    """
-
-    def __init__(self, use_case: str, found: str, allowed: str) -> None:
-        """Keep why not, and what would do."""
-        self.use_case, self.found, self.allowed = use_case, found, allowed
-        super().__init__(f"{use_case}: no discovery: found {found}; allowed is {allowed}")
 
 
 @dataclass(frozen=True)
@@ -155,7 +140,7 @@ def discover(
     from pennant.features.snippet import snippet
 
     _require(use_case)
-    tables = load_tables(use_case, lake, training_cutoff(as_of, use_case.split))
+    tables = load_tables(use_case, lake, as_of)  # search() leaves out what became known after its cutoff
     done = search(use_case, tables, load_snapshot(lake, snapshot), as_of, limits or Limits())
     text = snippet(done)
     described = content(done, as_of, snapshot) | {"code": code_hash(settings.use_cases / use_case.name)}

@@ -123,3 +123,18 @@ class NoSnapshotRows(PennantError):
             f"{use_case}: no row for a snapshot as of {as_of.isoformat()}: {requests} events in the "
             f"history, {labelled} labels known by then. Ingest earlier windows first, or choose a later as_of"
         )
+
+
+class NotDiscoverable(PennantError):
+    """Candidates cannot be tried for this use case.
+
+    Attributes:
+        use_case: which.
+        found: why not.
+        allowed: what would do.
+    """
+
+    def __init__(self, use_case: str, found: str, allowed: str) -> None:
+        """Keep why not, and what would do."""
+        self.use_case, self.found, self.allowed = use_case, found, allowed
+        super().__init__(f"{use_case}: no discovery: found {found}; allowed is {allowed}")

@@ -1,4 +1,6 @@
-"""What a market's closing prices say about the home side."""
+"""What a market's prices say: chances, the bookmaker's margin, and how they have moved."""
+
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -14,6 +16,36 @@ def american_probability(odds: pl.Expr) -> pl.Expr:
     """
     favourite = -odds / (100.0 - odds)
     return pl.when(odds <= -100).then(favourite).when(odds >= 100).then(100.0 / (100.0 + odds))
+
+
+def decimal_probability(price: pl.Expr) -> pl.Expr:
+    """Probability at which a decimal price breaks even, the margin still in it; null for one of 1 or less."""
+    return pl.when(price > 1.0).then(1.0 / price)
+
+
+def overround(probabilities: Sequence[pl.Expr]) -> pl.Expr:
+    """The bookmaker's margin: what the break-even probabilities of all outcomes are together above 1.
+
+    Null if one of them is.
+    """
+    total: pl.Expr = sum(probabilities[1:], probabilities[0])
+    return total - 1.0
+
+
+def movement(quotes: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
+    """Timeline of how far a line has moved since an entity's first quote.
+
+    Args:
+        quotes: `entity`, `known_at` (when the price was asked) and what `value` needs, in order of time.
+        value: the line, or a probability; null is passed over.
+
+    Returns:
+        `entity`, `known_at`, `value`.
+    """
+    made = quotes.select("entity", "known_at", value.cast(pl.Float64).alias("value"))
+    made = made.filter(pl.col("value").is_not_null())
+    made = made.with_columns(pl.col("value") - pl.col("value").first().over("entity"))
+    return made.unique(subset=["entity", "known_at"], keep="last", maintain_order=True)
 
 
 def moneyline_probability(home_odds: pl.Expr, away_odds: pl.Expr) -> pl.Expr:

@@ -6,7 +6,7 @@ was known: rows that became known later than a request's moment are cut off by t
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -51,13 +51,20 @@ class View:
         last = self.requests["moment"].max()
         return Known(self.tables, last if isinstance(last, datetime) else None)
 
-    def join(self, entity: str | pl.Expr, declared: FeatureView, *values: str) -> pl.DataFrame:
+    def join(
+        self,
+        entity: str | pl.Expr,
+        declared: FeatureView,
+        *values: str,
+        within: timedelta | None = None,
+    ) -> pl.DataFrame:
         """Join to each request the values of a declared view as known at its moment.
 
         Args:
             entity: request column, or an expression over the requests, that names the view's entity.
             declared: a function of `features.py` under `feature_view`.
             values: columns to give; default all of the view's values.
+            within: what became known longer than that before the moment counts as not known.
 
         Returns:
             The values in the order of the requests; null where nothing was known.
@@ -65,7 +72,7 @@ class View:
         if declared.name not in self._timelines:
             self._timelines[declared.name] = declared.timeline(self.known)
         timeline = self._timelines[declared.name]
-        return self.asof(entity, timeline, *(values or declared.values(timeline)))
+        return self.asof(entity, timeline, *(values or declared.values(timeline)), within=within)
 
     def own(self, source: str, group: str, *columns: str) -> pl.DataFrame:
         """Return values of the requests' own rows as known at their moments, else null; in request order."""
@@ -87,13 +94,20 @@ class View:
             raise ClockViolation(source, group, reason)
         return self._lookup(source, group, columns, "settled_at")
 
-    def asof(self, entity: str | pl.Expr, timeline: pl.DataFrame, *values: str) -> pl.DataFrame:
+    def asof(
+        self,
+        entity: str | pl.Expr,
+        timeline: pl.DataFrame,
+        *values: str,
+        within: timedelta | None = None,
+    ) -> pl.DataFrame:
         """Join to each request the last row of its entity's timeline known at its moment.
 
         Args:
             entity: request column, or an expression over the requests, that names the entity.
             timeline: columns `entity`, `known_at` and the values; at equal `known_at` the last row wins.
             values: columns to give; default `value`.
+            within: what became known longer than that before the moment counts as not known.
 
         Returns:
             The values in the order of the requests; null where nothing was known.
@@ -105,7 +119,7 @@ class View:
         # Only row numbers go through the join: a view may have a hundred columns.
         places = timeline.select("entity", "known_at", pl.int_range(pl.len(), dtype=pl.UInt32).alias(_AT))
         known = places.sort("known_at", maintain_order=True)
-        at = _backward(asked, known, "moment", ["entity"], [_AT])[_AT]
+        at = _backward(asked, known, "moment", ["entity"], [_AT], within)[_AT]
         return timeline.select(pl.col(wanted).gather(at))
 
     def _lookup(self, source: str, group: str, columns: tuple[str, ...], moment: str) -> pl.DataFrame:
@@ -131,7 +145,12 @@ def epochs(requests: pl.DataFrame, corrections: list[datetime]) -> list[pl.DataF
 
 
 def _backward(
-    asked: pl.DataFrame, known: pl.DataFrame, moment: str, by: list[str], values: list[str]
+    asked: pl.DataFrame,
+    known: pl.DataFrame,
+    moment: str,
+    by: list[str],
+    values: list[str],
+    within: timedelta | None = None,
 ) -> pl.DataFrame:
     joined = asked.sort(moment, maintain_order=True).join_asof(
         known,
@@ -139,6 +158,7 @@ def _backward(
         right_on="known_at",
         by=by,
         strategy="backward",
+        tolerance=within,
         check_sortedness=False,  # sorted just above; polars cannot check it by group
     )
     return joined.sort(_ROW).select(values)

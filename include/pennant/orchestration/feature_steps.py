@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowSkipException
+
 from pennant.orchestration.workplace import workplace
 from pennant.reference import Reference, Window
 
@@ -24,6 +26,22 @@ def examine(name: str, window: Window, taken: dict[str, str]) -> dict[str, Any]:
         LeakFound: a feature read what was not yet known; the page with all of them is written first.
     """
     return examine_at(name, window.as_of, taken)
+
+
+def discover(name: str, window: Window, taken: dict[str, str], context: Any) -> dict[str, Any]:
+    """Try features made of the declared columns on a snapshot's training rows.
+
+    Raises:
+        AirflowSkipException: the run was not asked to.
+    """
+    if not context["params"].get("discover"):
+        raise AirflowSkipException("Not asked for: trigger the Dag with `discover` to try new features.")
+    from pennant.features.discovery import discover as look
+
+    place = workplace(name)
+    found = look(place.declared, place.lake, place.settings, window.as_of, Reference.from_json(taken))
+    names = [each.name for each in found.kept]
+    return {"candidates": found.candidates, "kept": names, "report": found.reference.to_json()}
 
 
 def examine_at(name: str, as_of: datetime, taken: dict[str, str]) -> dict[str, Any]:
