@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable, PokeReturnValue, task
+from airflow.sdk import DAG, PokeReturnValue, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pennant.declaration.model import UseCase
 from pennant.orchestration.names import release_requested
-from pennant.orchestration.shape import use_case_dag
+from pennant.orchestration.shape import time_or_asset, use_case_dag
 from pennant.orchestration.steps import step
 from pennant.orchestration.workplace import Workplace, workplace
 from pennant.settings import Settings
@@ -27,9 +27,7 @@ def build(use_case: UseCase, settings: Settings) -> DAG:
     """Build the Dag. It drains what is pending in `deployments`; a doubled event finds nothing to do."""
     name = use_case.name
     # The event wakes it at once; the hour finds a request whose event was lost.
-    schedule = AssetOrTimeSchedule(
-        timetable=CronDataIntervalTimetable("7 * * * *", timezone="UTC"), assets=[release_requested(name)]
-    )
+    schedule = time_or_asset("7 * * * *", release_requested(name), settings)
     with use_case_dag(use_case, settings, "release", schedule=schedule, doc=_DOC) as dag:
 
         @step()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param
 
 from pennant.declaration.effects import ALL, DATA
 from pennant.declaration.model import DataUseCase, UseCase
@@ -30,6 +30,17 @@ def moment_params() -> dict[str, Param]:
             **_MOMENT,
         ),
     }
+
+
+def time_or_asset(cron: str, asset: Asset, settings: Settings) -> Any:
+    """A schedule by the clock that an event can run ahead of; in a replay the event alone.
+
+    Airflow holds a Dag's end date against schedules by the clock, not against those that also take events.
+    """
+    if settings.replay:
+        return [asset]
+    timetable = CronDataIntervalTimetable(cron, timezone="UTC")
+    return AssetOrTimeSchedule(timetable=timetable, assets=[asset])
 
 
 def use_case_dag(

@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronDataIntervalTimetable, Param, TriggerRule
+from airflow.sdk import DAG, Param, TriggerRule
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pennant.declaration.model import UseCase
 from pennant.orchestration import feature_steps, training_steps
 from pennant.orchestration.names import release_requested, retrain_requested
-from pennant.orchestration.shape import use_case_dag
+from pennant.orchestration.shape import time_or_asset, use_case_dag
 from pennant.orchestration.steps import step
 from pennant.settings import Settings
 
@@ -56,10 +56,7 @@ def _params(use_case: UseCase) -> dict[str, Param]:
 def build(use_case: UseCase, settings: Settings) -> DAG:
     """Build the Dag. It runs on its schedule, when a retrain is requested, or by hand."""
     name = use_case.name
-    schedule = AssetOrTimeSchedule(
-        timetable=CronDataIntervalTimetable(use_case.schedules.train, timezone="UTC"),
-        assets=[retrain_requested(name)],
-    )
+    schedule = time_or_asset(use_case.schedules.train, retrain_requested(name), settings)
     with use_case_dag(
         use_case, settings, "train", schedule=schedule, doc=_DOC, params=_params(use_case)
     ) as dag:
