@@ -77,4 +77,7 @@ class StackNotRunning(PennantError):
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        super().__init__(f"no stack runs from {home}. Start one with `pennant up` or `make demo`.")
+        super().__init__(
+            f"no stack runs from {home}. Start one with `pennant up` or `make demo`, or name a warehouse "
+            "with PENNANT_WAREHOUSE_URL."
+        )
