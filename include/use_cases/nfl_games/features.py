@@ -1,51 +1,96 @@
 """Features of NFL games, taken one hour before kick-off: nothing of the game's own closing line.
 
-The constants below were chosen on the seasons 2004 to 2017; later seasons were only measured.
+The constants below were chosen on the seasons up to 2017; later seasons were only measured.
 """
 
 import polars as pl
 
 from pennant.features.blocks import decayed_mean, difference, sides
 from pennant.features.elo import EloRules, elo, elo_difference, elo_probability
-from pennant.features.lines import LineRules, line_rating_difference, line_ratings
 from pennant.features.market import moneyline_probability, spread_probability
+from pennant.features.quarterbacks import (
+    StarterRatings,
+    StarterRules,
+    expected_line,
+    starter_ratings,
+    starter_value,
+    usual_starters,
+)
 from pennant.features.view import View
 
 # FiveThirtyEight's constants (github.com/fivethirtyeight/nfl-elo-game); it started new clubs at 1300.
 ELO = EloRules(k=20.0, home_advantage=65.0, newcomer=1300.0, season_reversion=1.0 / 3.0, margin=True)
-LINES = LineRules(
-    line_gain=0.475,
-    surprise_gain=0.14,
-    surprise_cap=19.0,
-    season_reversion=0.4,
-    home_field=2.5,
-    home_field_gain=0.002,
+STARTERS = StarterRules(
+    line_deviation=2.2,
+    margin_deviation=4.5,
+    margin_cap=23.0,
+    performance_deviation=6.8,
+    performance_cap=35.0,
+    team_start=5.0,
+    team_week=0.7,
+    team_summer=1.4,
+    team_reversion=0.43,
+    starter_first_week=-2.1,
+    starter_later=-3.1,
+    starter_start=1.75,
+    starter_week=0.39,
+    starter_summer=0.76,
+    starter_reversion=0.18,
+    seasons_remembered=3,
+    effects=(2.5, 0.06, 0.2),
+    effects_start=(0.5, 0.05, 0.3),
+    home_field_week=0.015,
 )
 FORM_HALF_LIFE_GAMES = 5.0
+PLAY_HALF_LIFE_GAMES = 8.0
+USUAL_GAMES = 5
+PASSING, RUNNING, GIVEN_BACK = 0.63, 0.47, 2.0
+"""What lines follow of an expected point added by a pass or a run, and points per turnover."""
+REST_DAYS = (4, 12)
+"""Less or more rest than this is worth no more."""
 TABLES_ZONE = "America/New_York"
 """Both tables date a game by the day in the east of the United States, wherever it is played."""
 
 HOME, AWAY = pl.col("home_team"), pl.col("away_team")
 NEUTRAL = pl.col("location") == "Neutral"
+POSTSEASON = pl.col("game_type") != "REG"
+RESTED = pl.col("home_rest").clip(*REST_DAYS) - pl.col("away_rest").clip(*REST_DAYS)
+LOST_FUMBLES = ("sack_fumbles_lost", "rushing_fumbles_lost", "receiving_fumbles_lost")
 
 
 def features(view: View) -> pl.DataFrame:
     """One row per request; see use_case.yaml for the units."""
-    games = _games(view, "schedule", "result")
-    rows = sides(games, {"points": ("home_score", "away_score")})
-    form = decayed_mean(rows, pl.col("points") - pl.col("points_against"), FORM_HALF_LIFE_GAMES)
-    lines = line_ratings(_games(view, "schedule", "lines", "result"), LINES)
+    games = _started(view)
+    play = _play(view, games)
+    ratings = starter_ratings(games, play.select("game_id", "known_at", "performance"), STARTERS)
+    usual = usual_starters(games, USUAL_GAMES)
+    starting = view.own("games", "starters", "home_qb_id", "away_qb_id")
+    customary = [view.asof(side, usual)["value"] for side in (HOME, AWAY)]
+    # Whoever asks days ahead does not know who starts: then the usual one does.
+    both = [each.zip_with(each.is_not_null(), other) for each, other in zip(starting, customary, strict=True)]
+    value, instead = (_values(view, ratings, each) for each in (both, customary))
+    changed = [mine - theirs for mine, theirs in zip(value, instead, strict=True)]
+    form, playing = (
+        decayed_mean(sides(rows, {"points": pair}), pl.col("points") - pl.col("points_against"), half_life)
+        for rows, pair, half_life in (
+            (games, ("home_score", "away_score"), FORM_HALF_LIFE_GAMES),
+            (play, ("home_worth", "away_worth"), PLAY_HALF_LIFE_GAMES),
+        )
+    )
     flags = view.requests.select(
         NEUTRAL.cast(pl.Float64).alias("neutral_field"),
-        pl.col("div_game").cast(pl.Float64).alias("division_game"),
         pl.col("week").cast(pl.Float64),
-        (pl.col("home_rest") - pl.col("away_rest")).cast(pl.Float64).alias("rest_difference"),
+        RESTED.cast(pl.Float64).alias("rest_difference"),
     )
+    line = expected_line(view, ratings, STARTERS, (both[0], both[1]), NEUTRAL, POSTSEASON, RESTED)
     return flags.with_columns(
         view.requests["entity"],
-        _elo_difference(view, games).alias("elo_difference"),
-        line_rating_difference(view, lines, LINES, HOME, AWAY, NEUTRAL).alias("line_rating_difference"),
+        line.alias("expected_line"),
+        (value[0] - value[1]).alias("quarterback_difference"),
+        (changed[0] - changed[1]).alias("quarterback_change_difference"),
+        difference(view, playing, HOME, AWAY).alias("play_form_difference"),
         difference(view, form, HOME, AWAY).alias("margin_form_difference"),
+        _elo_difference(view, games).alias("elo_difference"),
     )
 
 
@@ -79,6 +124,62 @@ def _games(view: View, *groups: str) -> pl.DataFrame:
         NEUTRAL.alias("neutral"),
         (pl.col("home_score") - pl.col("away_score")).alias("margin"),
     )
+
+
+def _started(view: View) -> pl.DataFrame:
+    """Finished games with who started, as far as that was known when they were over, and their lines."""
+    games = _games(view, "schedule", "result")
+    started = view.events("games", "starters").select(
+        "game_id", named_at="known_at", home_starter="home_qb_id", away_starter="away_qb_id"
+    )
+    lines = view.events("games", "lines").select("game_id", "spread_line", closed_at="known_at")
+    games = games.join(started, on="game_id", how="left", maintain_order="left")
+    games = games.join(lines, on="game_id", how="left", maintain_order="left")
+    in_time = {"home_starter": "named_at", "away_starter": "named_at", "spread_line": "closed_at"}
+    return games.with_columns(
+        POSTSEASON.alias("postseason"),
+        RESTED.cast(pl.Float64).alias("rest_days"),
+        *(pl.when(pl.col(at) <= pl.col("known_at")).then(name).alias(name) for name, at in in_time.items()),
+    )
+
+
+def _play(view: View, games: pl.DataFrame) -> pl.DataFrame:
+    """What the teams' play in finished games was worth, in points, home less away, and when that was known.
+
+    Expected points added by passes and runs, drawn towards nothing as lines follow them; interceptions and
+    lost fumbles in part given back, as they hardly repeat. Special teams and defences' scores are not in it.
+    """
+    found = view.events("player_weeks", "offence")
+    side = ["season", "week", "team"]
+    found = found.with_columns(pl.col("season", "week").cast(pl.Int64, strict=False), team="recent_team")
+    # A row that came later than its team's others would make them known later than they were.
+    found = found.filter(pl.col("known_at") == pl.col("known_at").min().over(side))
+    lost = pl.sum_horizontal("interceptions", *LOST_FUMBLES).sum()
+    weeks = found.group_by(side).agg(
+        pl.col("known_at").first(),
+        pl.col("attempts").sum(),
+        worth=PASSING * pl.col("passing_epa").sum()
+        + RUNNING * pl.col("rushing_epa").sum()
+        + GIVEN_BACK * lost,
+    )
+    weeks = weeks.filter(pl.col("attempts") > 0)
+    both = games.select("game_id", "event_time", "season", "week", "home_team", "away_team", over="known_at")
+    for where in ("home", "away"):
+        named = weeks.select(
+            "season",
+            "week",
+            pl.col("team").alias(f"{where}_team"),
+            pl.col("worth").alias(f"{where}_worth"),
+            pl.col("known_at").alias(f"{where}_at"),
+        )
+        both = both.join(named, on=["season", "week", f"{where}_team"], how="inner", maintain_order="left")
+    known = pl.max_horizontal("over", "home_at", "away_at")
+    both = both.with_columns(known_at=known, performance=pl.col("home_worth") - pl.col("away_worth"))
+    return both.sort("known_at", "event_time", "game_id")
+
+
+def _values(view: View, ratings: StarterRatings, starters: list[pl.Series]) -> list[pl.Series]:
+    return [starter_value(view, ratings, STARTERS, each) for each in starters]
 
 
 def _elo_538(view: View) -> pl.Series:

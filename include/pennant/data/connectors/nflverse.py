@@ -1,7 +1,8 @@
 """The tables of nflverse: every NFL game with its closing lines, and players' weeks.
 
 github.com/nflverse/nfldata (games, Lee Sharpe) and github.com/nflverse/nflverse-data (player_stats). Both are
-whole tables that are written anew: past, present and, for games, the coming season.
+whole tables that are written anew: past, present and, for games, the coming season. Players' weeks say no
+date: the connector adds the day by which the week is over and counted.
 """
 
 from typing import Literal
@@ -15,6 +16,8 @@ from pennant.reference import Window
 
 TABLES = ("games", "player_weeks")
 OPTIONS = ("table", "also")
+WEEK_OVER = "week_over"
+"""Column added to players' weeks, which have no date: the Thursday after the week, by then all is counted."""
 
 
 class Nflverse:
@@ -54,10 +57,32 @@ class Nflverse:
             *(Ask(part=path.rsplit("/", 1)[-1], path=path, optional=True) for path in further),
         ]
 
-    def read(self, source: Source, answer: Answer) -> pl.DataFrame:  # noqa: ARG002  # one layout
-        """The rows of one file as text.
+    def read(self, source: Source, answer: Answer) -> pl.DataFrame:
+        """The rows of one file as text; players' weeks with `WEEK_OVER`.
 
         Raises:
             SourceMalformed: the body is neither Parquet nor CSV.
         """
-        return parquet_table(answer) if answer.content[:4] == b"PAR1" else csv_table(answer)
+        rows = parquet_table(answer) if answer.content[:4] == b"PAR1" else csv_table(answer)
+        if source.options.get("table") == "player_weeks" and {"season", "week"} <= set(rows.columns):
+            return rows.with_columns(_week_over().alias(WEEK_OVER))
+        return rows
+
+
+def _week_over() -> pl.Expr:
+    """The Thursday after a week of a season as YYYY-MM-DD; empty where season or week is no number.
+
+    The first week ends on the Monday after Labor Day, the first Monday of September (in 2000 it ended on
+    Labor Day itself); a game put off to Tuesday or Wednesday (2020) is over by Thursday too. The Super Bowl
+    is two weeks after the round before it, in week 21, and in week 22 from 2021 on. In 2001 all but the
+    first week were played a week later.
+    """
+    season, week = (
+        pl.col(name).cast(pl.Float64, strict=False).cast(pl.Int32, strict=False)
+        for name in ("season", "week")
+    )
+    september = pl.date(season, 9, 1)
+    labor_day = september + pl.duration(days=(8 - september.dt.weekday()) % 7)
+    final = pl.when(season < 2021).then(21).otherwise(22)
+    late = (week >= final).cast(pl.Int32) + ((season == 2001) & (week > 1)).cast(pl.Int32)
+    return (labor_day + pl.duration(days=10 + 7 * (week - 1 + late))).dt.strftime("%Y-%m-%d")
