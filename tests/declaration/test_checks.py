@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pennant.declaration.parameters import PARAMETERS
+from pennant.declaration.parameters import PARAMETERS, TASKS
 from pennant.declaration.problems import Problem
 
 GONE: Any = ...
@@ -136,7 +136,26 @@ LAWS: dict[str, tuple[dict[tuple[str | int, ...], Any], str]] = {
     "a label is one comparison": ({("label", "expression"): "home_goals > 1 > 0"}, "label.expression"),
     "void rows are a comparison": ({("label", "drop_when"): "home_goals"}, "label.drop_when"),
     "a label of two sides has no classes": ({("label", "classes"): ["H", "A"]}, "label.classes"),
-    "models are of binary tasks": ({("task",): "count"}, "task"),
+    "served models are of binary tasks": (
+        {
+            ("task",): "count",
+            ("training", "calibration"): "none",
+            ("training", "members"): {"trees": {"kind": "xgboost"}},
+        },
+        "task",
+    ),
+    "a calibration fits its task": (
+        {("training", "calibration"): "temperature"},
+        "training.calibration",
+    ),
+    "a member predicts the task": (
+        {("training", "members", "trees"): {"kind": "ridge"}},
+        "training.members.trees.kind",
+    ),
+    "a forecast names its column": (
+        {("training", "members", "trees"): {"kind": "column"}},
+        "training.members.trees.columns",
+    ),
     "an event time is said in one way": (
         {(*GAMES, "event_time", "fixed"): "2024-01-01T00:00:00Z"},
         "sources.games.event_time",
@@ -358,15 +377,7 @@ def _present(field: str, places: dict[tuple[str | int, ...], int]) -> str:
     return field
 
 
-def test_the_parameters_are_those_of_the_members(case: SimpleNamespace) -> None:
+def test_every_kind_of_member_has_its_parameters_and_its_tasks() -> None:
     from pennant.training.members.kinds import KINDS
 
-    trained = {
-        kind: {name: (each.low, each.high, each.whole) for name, each in member.allowed.items()}
-        for kind, member in KINDS.items()
-    }
-    declared = {
-        kind: {name: (each.low, each.high, each.whole) for name, each in names.items()}
-        for kind, names in PARAMETERS.items()
-    }
-    assert declared == trained
+    assert set(KINDS) == set(PARAMETERS) == set(TASKS)

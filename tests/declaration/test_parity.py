@@ -60,15 +60,15 @@ ROOMS = {
     "features": """
         entity lead_hours expression drop_when delay_hours history_days fresh_days features source group
         column probability_column task classes path walker steps step_seconds columns
-        cluster_from_rows
+        cluster_from_rows groups
     """,
     "training": """
         task folds embargo_hours trials workers minutes seed calibration members interval_coverage min_rows
-        recency_half_life_days search fixed low high log kind missing
+        recency_half_life_days search fixed low high log kind missing train_only columns
     """,
     "gate": """
         metric policy margin alpha min_rows max_calibration_error slices column equals below at_least
-        max_loss_increase required baselines approvers unit low high
+        max_loss_increase required baselines approvers unit low high line_column
     """,
     "release": """
         target canary_share min_canary_predictions max_error_share max_mean_shift canary_deadline_hours

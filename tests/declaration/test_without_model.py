@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pennant.declaration.loader import MODEL_PARTS, load, load_modelled
+from pennant.declaration.loader import MODEL_PARTS, load, load_modelled, load_trained
 from pennant.declaration.model import DataUseCase, UseCase
 from pennant.declaration.problems import DeclarationError
 from pennant.settings import Settings
@@ -19,7 +19,7 @@ GONE: Any = ...
 def bare(case: SimpleNamespace) -> Any:
     """The valid declaration without its model."""
     data = case.valid
-    for part in MODEL_PARTS:
+    for part in ("training", *MODEL_PARTS):
         data = case.changed(data, (part,), GONE)
     for schedule in ONLY_MODELS:
         data = case.changed(data, ("schedules", schedule), GONE)
@@ -41,7 +41,17 @@ def test_whoever_needs_the_model_is_told_that_there_is_none(
     folder = case.put(tmp_path, case.written(bare)[0])
     with pytest.raises(DeclarationError) as refused:
         load_modelled(folder)
-    assert set(refused.value.allowed.split(", ")) == set(MODEL_PARTS)
+    assert set(refused.value.allowed.split(", ")) == {"training", *MODEL_PARTS}
+    with pytest.raises(DeclarationError):
+        load_trained(folder)
+
+
+def test_a_use_case_may_end_with_its_training(case: SimpleNamespace, bare: Any, tmp_path: Path) -> None:
+    trained = case.changed(bare, ("training",), case.valid["training"])
+    folder = case.put(tmp_path, case.written(trained)[0])
+    loaded = load_trained(folder)
+    assert loaded.training.search.trials > 0
+    assert not isinstance(loaded, UseCase)
 
 
 @pytest.mark.parametrize("part", MODEL_PARTS)

@@ -95,23 +95,23 @@ def test_the_online_store_keeps_the_newest_features_of_each_game(season, warehou
     declared, lake, settings, _ = season
     week = Window(FEBRUARY - timedelta(days=2), FEBRUARY)
     older = request_rows(declared, lake, settings, week, lookahead_hours=72)
-    assert put_online(declared, older, warehouse) == older.height
+    assert put_online(declared, older, FEBRUARY, warehouse) == older.height
     unannounced = [values["absence_difference"] for _, values in stored(warehouse, declared).values()]
     assert None in unannounced, "no missing value was tried"
     coming = older.filter(pl.col("event_time") > FEBRUARY + timedelta(hours=2))
     newer = request_rows(declared, lake, settings, Window(FEBRUARY, MARCH))
-    assert put_online(declared, newer, warehouse) == newer.height
+    assert put_online(declared, newer, MARCH, warehouse) == newer.height
     # Again, and late: nothing newer is overwritten.
-    assert put_online(declared, coming, warehouse) == 0
+    assert put_online(declared, coming, FEBRUARY, warehouse) == 0
     held = stored(warehouse, declared)
     assert len(held) == pl.concat([older["entity"], newer["entity"]]).n_unique()
     for row in newer.join(coming, on="entity", how="semi").head(20).iter_rows(named=True):
         as_of, values = held[row["entity"]]
-        assert as_of == row["moment"]
+        assert as_of == MARCH
         assert values == {name: row[name] for name in declared.features}
 
 
 def test_no_rows_are_nothing_to_publish(season, warehouse):
     declared, lake, settings, _ = season
     empty = request_rows(declared, lake, settings, Window(datetime(2020, 1, 1, tzinfo=UTC), FEBRUARY)).head(0)
-    assert put_online(declared, empty, warehouse) == 0
+    assert put_online(declared, empty, FEBRUARY, warehouse) == 0

@@ -39,7 +39,7 @@ def measured(
     x = np.random.default_rng(seed + 1000).normal(size=(2000, 4))
     blend = sum(weight * fitted.members[name].predict(x) for name, weight in fitted.weights.items())
     center = logit(fitted.calibration.apply(np.asarray(blend)))
-    half = fitted.interval.half_width_logit
+    half = fit.interval_of(use_case, data, fitted).half_width_logit
     p = expit(league.truth(x))
     inside = (expit(center - half) <= p) & (p <= expit(center + half))
     return float(inside.mean()), half

@@ -54,7 +54,7 @@ def ingest(
 
     settings = located(load_settings())
     use_case = load(settings.use_cases / name)
-    spans = spans_of(use_case, _moment(start), _moment(end))
+    spans = spans_of(use_case, moment_of(start), moment_of(end))
     warehouse, lake = connect(connections(settings).warehouse_url), Lake(settings.lake)
     done = {"windows": len(spans), "rows": 0, "quarantined": 0}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -96,7 +96,7 @@ def spans_of(use_case: "DataUseCase", start: datetime | None, end: datetime | No
     return windows
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment_of(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:

@@ -17,6 +17,7 @@ GROUPS = (
     "sources",
     "quarantine",
     "features",
+    "backtest",
     "gate",
     "ledger",
     "stack",

@@ -21,6 +21,10 @@ _SOURCE = Annotated[str, typer.Argument(help="Name of its source.")]
 _BATCH = Annotated[str, typer.Argument(help="Id of the batch, as `list` shows it.")]
 _ROW = Annotated[int, typer.Option("--row", help="Number of the row, as `show` tells it.")]
 _WHY = Annotated[str, typer.Option("--why", help="The reason, for the ledger.")]
+_FORCE = Annotated[
+    bool,
+    typer.Option("--force", help="Though rules fail or newer values are known; the ledger says so."),
+]
 _WHO = Annotated[str, typer.Option("--who", help="Who decides. Default: the login name.")]
 
 
@@ -92,6 +96,7 @@ def release(
     row: _ROW,
     why: _WHY,
     who: _WHO = "",
+    force: _FORCE = False,
     as_json: Json = False,
 ) -> None:
     """Let a row pass as it is. It counts from now on; snapshots of the past do not change.
@@ -99,7 +104,7 @@ def release(
     Example: pennant quarantine release epl_matches matches 20200801T000000Z_20210801T000000Z --row 3
     --why "checked against the league's own page"
     """
-    _decide(_batch(name, source, batch), row, {}, who, why, force=False, as_json=as_json)
+    _decide(_batch(name, source, batch), row, {}, who, why, force=force, as_json=as_json)
 
 
 def correct(  # noqa: PLR0913, PLR0917  (one per option)
@@ -110,9 +115,7 @@ def correct(  # noqa: PLR0913, PLR0917  (one per option)
     why: _WHY,
     changes: Annotated[list[str], typer.Option("--set", help="column=value; may be given several times.")],
     who: _WHO = "",
-    force: Annotated[
-        bool, typer.Option("--force", help="Pass although rules still fail; the ledger says so.")
-    ] = False,
+    force: _FORCE = False,
     as_json: Json = False,
 ) -> None:
     """Let a row pass with other values. The rules judge it again, and it counts from now on.

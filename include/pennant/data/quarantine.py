@@ -2,26 +2,31 @@
 
 What landed and what was validated stay as they were. A decision is a small validated batch of its own, whose
 values are known from the moment of the decision: a snapshot of yesterday does not change. Each decision is
-in the ledger, and one row is decided once.
+in the ledger before its values count, and one row is decided once: by what it says, not by its number, which
+another validation of its batch may change.
+
+Whoever is killed on the way decides again, the same way: what was begun is finished.
 """
 
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import polars as pl
 
 from pennant.data.batches import BatchName
-from pennant.data.errors import NothingAside, NotReleasable
+from pennant.data.errors import LakeConflict, NothingAside, NotReleasable
 from pennant.data.expectations import evaluate
 from pennant.data.items import event_time, group_items
 from pennant.data.judging import in_words, typed_rows
 from pennant.data.lake import Lake
 from pennant.data.quality.suites import rules_of
 from pennant.data.reading import TEXT, UTC_MOMENT
+from pennant.data.validated import versions
 from pennant.declaration.model import DataUseCase
 from pennant.reference import Reference, Window
 from pennant.settings import Settings
@@ -54,7 +59,8 @@ class Wish:
         who: the person.
         why: the reason, for the ledger.
         decided_at: the moment from which the values are known, whole seconds, UTC.
-        force: let a corrected row pass although rules still fail; the ledger says so.
+        force: let the row pass although a corrected one still breaks rules, or the provider has told
+            something newer; the ledger says so.
     """
 
     number: int
@@ -93,7 +99,7 @@ def rows(lake: Lake, name: BatchName) -> list[Aside]:
     """
     found = []
     for number, row in enumerate(_quarantined(lake, name).iter_rows(named=True)):
-        taken = _taken(lake, name, number)
+        taken = _taken(lake, name, row)
         values = {key.removeprefix(TEXT): each for key, each in row.items() if key.startswith(TEXT)}
         found.append(
             Aside(
@@ -103,7 +109,7 @@ def rows(lake: Lake, name: BatchName) -> list[Aside]:
                 row["reasons"],
                 {key: each for key, each in values.items() if each is not None},
                 in_words(row),
-                f"{taken['action']} by {taken['who']}" if taken else None,
+                f"{taken['action']} by {taken['who']}" if taken and taken["done"] else None,
             )
         )
     return found
@@ -135,14 +141,18 @@ def decide(
     held, place = _quarantined(lake, name), name.path("quarantine")
     if not 0 <= wish.number < held.height:
         raise NothingAside(place, f"row {wish.number}", f"0 to {held.height - 1}")
-    before = _taken(lake, name, wish.number)
+    aside = held.row(wish.number, named=True)
+    before = _taken(lake, name, aside)
     if before is not None:
-        return _again(before, wish, place)
+        if before["done"] or not _same(before, wish):
+            return _again(before, wish, place)
+        wish = replace(wish, decided_at=datetime.fromisoformat(before["decided_at"]))
     item = _item(use_case, name, held[wish.number], wish)
     group = item["group"][0]
-    broken = _broken_rules(use_case, name, item, settings) if wish.changes else []
-    if broken and not wish.force:
-        raise NotReleasable(place, wish.number, f"it breaks {'; '.join(broken)}")
+    against = _broken_rules(use_case, name, item, settings) if wish.changes else []
+    against += _newer(use_case, name, item, wish, lake)
+    if against and not wish.force:
+        raise NotReleasable(place, wish.number, f"it breaks {'; '.join(against)}")
     row = typed_rows(item, use_case.sources[name.source], group)
     row = row.with_columns(known_at=pl.lit(wish.decided_at).cast(UTC_MOMENT))
     entry: dict[str, object] = {
@@ -155,18 +165,25 @@ def decide(
         "who": wish.who,
         "why": wish.why,
         "decided_at": wish.decided_at.isoformat(),
-        "forced": bool(broken),
+        "forced": bool(against),
     }
-    batch = _commit(name, group, row, wish, entry, lake)
+    if before is not None:  # begun by somebody who was killed: their words stay
+        entry |= {key: before[key] for key in entry}
+    folder = _claimed(name, wish, entry, lake)
+    _put(lake, _place(name, aside), {**entry, "action": wish.action})
     write_down(f"quarantine_{wish.action}", entry)
-    # Last: whoever is killed before this decides again, and gives the same values once more, which is none.
-    told = {**entry, "action": wish.action, "batch": batch.to_json()}
-    lake.put(_place(name, wish.number), json.dumps(told, indent=1, sort_keys=True).encode())
-    return Decision(wish.action, wish.number, wish.who, wish.why, wish.decided_at, batch, repeated=False)
+    batch = _commit(folder, group, row, entry, lake)
+    _put(lake, _done(name, aside), {"batch": batch.to_json()})
+    who, why = str(entry["who"]), str(entry["why"])
+    return Decision(wish.action, wish.number, who, why, wish.decided_at, batch, repeated=False)
+
+
+def _same(before: Mapping[str, Any], wish: Wish) -> bool:
+    return bool(before["action"] == wish.action and before["changes"] == dict(wish.changes))
 
 
 def _again(before: Mapping[str, Any], wish: Wish, place: str) -> Decision:
-    if before["action"] != wish.action or before["changes"] != dict(wish.changes):
+    if not _same(before, wish):
         what = before["changes"] or "as it is"
         found = f"it was decided before: {before['action']} by {before['who']}, {what}"
         raise NotReleasable(place, wish.number, found)
@@ -207,20 +224,39 @@ def _broken_rules(
     return [each.rule.name for each in evaluate(use_case.name, mine, typed) if not each.success]
 
 
-def _commit(
-    name: BatchName, group: str, row: pl.DataFrame, wish: Wish, entry: Mapping[str, object], lake: Lake
-) -> Reference:
-    """The decision as a validated batch of the second in which it was made."""
+def _newer(use_case: DataUseCase, name: BatchName, item: pl.DataFrame, wish: Wish, lake: Lake) -> list[str]:
+    """What the provider has told of this item since the row's batch: the decision would take its place."""
+    source, group = use_case.sources[name.source], item["group"][0]
+    row = typed_rows(item, source, group)
+    known = versions(use_case, name.source, group, lake, wish.decided_at - timedelta(seconds=1))
+    later = known.join(row.select(source.key), on=source.key, how="semi")
+    later = later.filter(pl.col("batch_as_of") > name.window.as_of)
+    return [f"what {name.source} has told since, in {later.height} newer versions"] if later.height else []
+
+
+def _claimed(name: BatchName, wish: Wish, entry: Mapping[str, object], lake: Lake) -> str:
+    """The folder of the decision's batch: that of the second in which it was made, for one decision alone."""
     window = Window(wish.decided_at - timedelta(seconds=1), wish.decided_at)
     folder = BatchName(name.use_case, name.source, window).path("validated")
-    if lake.exists(f"{folder}/batch.json"):
+    try:
+        _put(lake, f"{folder}/decision.json", entry)
+    except LakeConflict:
         reason = f"another decision was made at {wish.decided_at.isoformat()}; try again"
-        raise NotReleasable(name.path("quarantine"), wish.number, reason)
+        raise NotReleasable(name.path("quarantine"), wish.number, reason) from None
+    return folder
+
+
+def _commit(folder: str, group: str, row: pl.DataFrame, entry: Mapping[str, object], lake: Lake) -> Reference:
+    """The decision as a validated batch; what a killed one left there is finished."""
     body = io.BytesIO()
     row.write_parquet(body)
     stored = lake.replace(f"{folder}/{group}.parquet", body.getvalue())
     told = {"groups": {group: {"rows": row.height, "sha256": stored.sha256}}, "decision": dict(entry)}
-    return lake.put(f"{folder}/batch.json", json.dumps(told, indent=1, sort_keys=True).encode())
+    return _put(lake, f"{folder}/batch.json", told)
+
+
+def _put(lake: Lake, path: str, content: Mapping[str, object]) -> Reference:
+    return lake.put(path, json.dumps(content, indent=1, sort_keys=True).encode())
 
 
 def _quarantined(lake: Lake, name: BatchName) -> pl.DataFrame:
@@ -230,13 +266,22 @@ def _quarantined(lake: Lake, name: BatchName) -> pl.DataFrame:
     return pl.read_parquet(io.BytesIO(lake.get(lake.uri(path))))
 
 
-def _place(name: BatchName, number: int) -> str:
-    return f"{name.path('decisions')}/{number}.json"
+def _place(name: BatchName, aside: Mapping[str, Any]) -> str:
+    """Where the decision on a row is, by what the row says."""
+    said = {key: each for key, each in aside.items() if key.startswith(TEXT) or key in {"group", "line"}}
+    mark = sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:24]
+    return f"{name.path('decisions')}/{mark}.json"
 
 
-def _taken(lake: Lake, name: BatchName, number: int) -> dict[str, Any] | None:
-    path = _place(name, number)
+def _done(name: BatchName, aside: Mapping[str, Any]) -> str:
+    return _place(name, aside).replace(".json", ".done.json")
+
+
+def _taken(lake: Lake, name: BatchName, aside: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The decision on a row, with `done` and, if it is, `batch`."""
+    path, done = _place(name, aside), _done(name, aside)
     if not lake.exists(path):
         return None
     taken: dict[str, Any] = json.loads(lake.get(lake.uri(path)))
-    return taken
+    ended = json.loads(lake.get(lake.uri(done))) if lake.exists(done) else {}
+    return {**taken, **ended, "done": bool(ended)}

@@ -52,24 +52,34 @@ def versions(use_case: DataUseCase, source: str, group: str, lake: Lake, as_of: 
         return pl.concat(frames)
 
     place = f"versions/{use_case.name}/{source}/{group}"
-    found = gathered(lake, place, fingerprint_of(FORMAT, schema), keys, load).drop(BATCH)
+    found = gathered(lake, place, fingerprint_of(FORMAT, schema), keys, load)
     found = found.filter(pl.col("known_at") <= as_of)
     found = resolve(_without_repeats(found, declared.key, own), declared, use_case.identities)
-    return found.sort("known_at", "event_time", *declared.key, "batch_as_of")
+    # Windows may end at one moment: their names tell which is which, never the order they were read in.
+    return found.sort("known_at", "event_time", *declared.key, "batch_as_of", BATCH).drop(BATCH)
 
 
 def _without_repeats(rows: pl.DataFrame, key: Sequence[str], own: Sequence[str]) -> pl.DataFrame:
-    """The rows without versions that say the same as the version of their key before them."""
+    """The rows without versions that say the same as their key's one before, or that were never to be seen.
+
+    Of versions known at one moment the newest batch's is the one.
+    """
     many = rows.select(mark_of(pl.col(name) for name in key).is_duplicated()).to_series()
     if not many.any():
         return rows
     # Only keys of several rows (by their marks, and perhaps a few more) have versions to compare.
-    ordered = rows.with_row_index("row").filter(many).sort(*key, "known_at", "batch_as_of", "event_time")
+    ordered = (
+        rows.with_row_index("row").filter(many).sort(*key, "known_at", "batch_as_of", BATCH, "event_time")
+    )
+    unseen = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(-1)) for name in (*key, "known_at"))
+    seen = ordered.filter(~unseen.fill_null(value=False))
+    hidden = ordered.join(seen, on="row", how="anti")["row"]
+    ordered = seen
     same = pl.all_horizontal(
         pl.col(name).eq_missing(pl.col(name).shift()) for name in (*key, "event_time", *own)
     )
     first = pl.int_range(pl.len()) == 0
-    repeats = ordered.filter(same & ~first)["row"]
+    repeats = pl.concat([ordered.filter(same & ~first)["row"], hidden])
     return rows.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(repeats.implode()))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from pennant.declaration import checks_data, checks_features, checks_model, checks_operation
 from pennant.declaration.document import Document
-from pennant.declaration.model import DataUseCase, UseCase
+from pennant.declaration.model import DataUseCase, TrainedUseCase, UseCase
 from pennant.declaration.problems import Problem
 
 DATA_CHECKS: tuple[Callable[[DataUseCase, Document], Iterator[Problem]], ...] = (
@@ -25,6 +25,8 @@ MODEL_CHECKS: tuple[Callable[[UseCase, Document], Iterator[Problem]], ...] = (
 def check(use_case: DataUseCase, document: Document) -> list[Problem]:
     """Every cross-field problem of a declaration whose single fields are right."""
     found = [problem for each in DATA_CHECKS for problem in each(use_case, document)]
+    if isinstance(use_case, TrainedUseCase):
+        found += [problem for each in checks_model.TRAINING_CHECKS for problem in each(use_case, document)]
     if isinstance(use_case, UseCase):
         found += [problem for each in MODEL_CHECKS for problem in each(use_case, document)]
     return found

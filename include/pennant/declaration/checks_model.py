@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from pennant.declaration.checks_data import unknown
 from pennant.declaration.document import Document
-from pennant.declaration.model import DataUseCase, Member, Range, Slice, UseCase
-from pennant.declaration.parameters import PARAMETERS, Bounds
+from pennant.declaration.model import Member, Range, Slice, TrainedUseCase, UseCase
+from pennant.declaration.parameters import CALIBRATIONS, COLUMNS, PARAMETERS, TASKS, Allowed
 from pennant.declaration.problems import Field, Problem
 
 Problems = Iterator[Problem]
@@ -13,22 +13,53 @@ Problems = Iterator[Problem]
 
 def check_task(use_case: UseCase, document: Document) -> Problems:
     if use_case.task != "binary":
-        message = (
-            "this version trains models of binary tasks only; without a model this gets data and features"
-        )
+        message = "this version serves models of binary tasks only; others end with their training"
         allowed = "'binary', or a declaration without " + ", ".join(
-            name for name in UseCase.model_fields if name not in DataUseCase.model_fields
+            name for name in UseCase.model_fields if name not in TrainedUseCase.model_fields
         )
         yield document.problem(("task",), message, allowed=allowed)
 
 
-def check_training(use_case: UseCase, document: Document) -> Problems:
+def check_training(use_case: TrainedUseCase, document: Document) -> Problems:
     search, path = use_case.training.search, ("training", "search", "workers")
     if search.workers > search.trials:
         message = "more workers than trials to share"
         yield document.problem(path, message, allowed=f"at most trials ({search.trials})")
     for name, member in use_case.training.members.items():
-        yield from _member(member, ("training", "members", name), document)
+        here = ("training", "members", name)
+        yield from _member(member, here, document)
+        yield from _fitting(use_case, member, here, document)
+
+
+def check_calibration(use_case: TrainedUseCase, document: Document) -> Problems:
+    method, known = use_case.training.calibration, CALIBRATIONS[use_case.task]
+    if method not in {"none", *known} and not (method == "best" and known):
+        allowed = ", ".join(["none", *(["best"] if known else []), *known])
+        message = f"no calibration of a task of kind {use_case.task}"
+        yield document.problem(("training", "calibration"), message, allowed=allowed)
+
+
+def _fitting(use_case: TrainedUseCase, member: Member, path: Field, document: Document) -> Problems:
+    """A kind that predicts this task, and the columns that it takes."""
+    if use_case.task not in TASKS[member.kind]:
+        kinds = ", ".join(kind for kind, tasks in TASKS.items() if use_case.task in tasks)
+        message = f"{member.kind} cannot predict a task of kind {use_case.task}"
+        yield document.problem((*path, "kind"), message, allowed=kinds)
+    if member.kind not in COLUMNS:
+        if member.columns:
+            message = f"{member.kind} takes all features"
+            yield document.problem((*path, "columns"), message, allowed="no columns, or kind: column")
+        return
+    for number, name in enumerate(member.columns):
+        if name not in use_case.features:
+            yield unknown(document, (*path, "columns", number), "feature", name, list(use_case.features))
+    wanted = len(use_case.label.classes) if use_case.task == "multiclass" else 1
+    if use_case.label.path is not None:
+        wanted = 2 * use_case.label.path.steps
+    if len(member.columns) != wanted:
+        message = "the columns are the forecast"
+        found, allowed = f"{len(member.columns)} columns", f"{wanted}, in order"
+        yield document.problem((*path, "columns"), message, found=found, allowed=allowed)
 
 
 def _member(member: Member, path: Field, document: Document) -> Problems:
@@ -51,7 +82,7 @@ def _member(member: Member, path: Field, document: Document) -> Problems:
             yield from _span(span, known[name], (*path, "search", name), document)
 
 
-def _span(span: Range, bounds: Bounds, path: Field, document: Document) -> Problems:
+def _span(span: Range, bounds: Allowed, path: Field, document: Document) -> Problems:
     if span.low >= span.high:
         allowed = f"more than low ({span.low:g})"
         yield document.problem((*path, "high"), "the range is empty", allowed=allowed)
@@ -118,4 +149,5 @@ def check_approval(use_case: UseCase, document: Document) -> Problems:
         yield document.problem(path, message, found=use_case.owner.email, allowed="at least one other person")
 
 
-CHECKS = (check_task, check_training, check_gate, check_approval)
+TRAINING_CHECKS = (check_training, check_calibration)
+CHECKS = (check_task, check_gate, check_approval)

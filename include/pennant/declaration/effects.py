@@ -21,6 +21,7 @@ class Effect:
 
 
 DATA = ("ingest", "features")
+TRAINED = (*DATA, "backtest")
 ALL = (*DATA, "train", "release", "score", "watch", "backtest")
 MODEL = ("features", "train", "backtest")
 

@@ -9,17 +9,17 @@ from pydantic import ValidationError
 from pennant.declaration import refusal
 from pennant.declaration.checks import check
 from pennant.declaration.document import Document, read
-from pennant.declaration.model import DataUseCase, UseCase
+from pennant.declaration.model import DataUseCase, TrainedUseCase, UseCase
 from pennant.declaration.problems import DeclarationError, Problem, nearest
 
 FILE = "use_case.yaml"
 CODE = "features.py"
-MODEL_PARTS = tuple(name for name in UseCase.model_fields if name not in DataUseCase.model_fields)
-"""What a use case with a model declares beyond data and features."""
+MODEL_PARTS = tuple(name for name in UseCase.model_fields if name not in TrainedUseCase.model_fields)
+"""What a use case whose model is served declares beyond data, features and training."""
 
 
 def load(path: Path) -> DataUseCase:
-    """Load one use case: a `UseCase`, or a `DataUseCase` where the file declares no model.
+    """Load one use case: a `UseCase`, or less of one where the file ends with its training or its features.
 
     Args:
         path: its folder, or the `use_case.yaml` in it.
@@ -66,25 +66,43 @@ def folders(folder: Path) -> Iterator[Path]:
 
 
 def load_modelled(path: Path) -> UseCase:
-    """Load one use case that has a model.
+    """Load one use case whose model is served.
 
     Raises:
-        DeclarationError: anything is wrong, or the file declares no model.
+        DeclarationError: anything is wrong, or the file declares no such model.
     """
     use_case = load(path)
     if isinstance(use_case, UseCase):
         return use_case
-    message = (
-        f"{use_case.name} has data and features and no model; add the parts of a model to its declaration"
-    )
+    message = f"{use_case.name} has no model that is served; add the parts of one to its declaration"
+    missing = [part for part in ("training", *MODEL_PARTS) if not hasattr(use_case, part)]
+    raise _without(path, missing, message)
+
+
+def load_trained(path: Path) -> TrainedUseCase:
+    """Load one use case that trains a model, served or not.
+
+    Raises:
+        DeclarationError: anything is wrong, or the file declares no training.
+    """
+    use_case = load(path)
+    if isinstance(use_case, TrainedUseCase):
+        return use_case
+    message = f"{use_case.name} has data and features and no model; add `training` to its declaration"
+    raise _without(path, ["training"], message)
+
+
+def _without(path: Path, missing: list[str], message: str) -> DeclarationError:
     file = path if path.suffix in {".yaml", ".yml"} else path / FILE
-    raise DeclarationError([Problem(file, 1, 1, "", "no `training`", ", ".join(MODEL_PARTS), None, message)])
+    return DeclarationError(
+        [Problem(file, 1, 1, "", f"no `{missing[0]}`", ", ".join(missing), None, message)]
+    )
 
 
 def validated(document: Document) -> DataUseCase:
     """Check a document against the model, field by field; not what one field asks of another.
 
-    A file with any part of a model has to have all of them.
+    A file with any part of a served model has to have all of them.
 
     Raises:
         DeclarationError: a field is missing, unknown, repeated, or of a wrong type or range.
@@ -112,7 +130,9 @@ def _once(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _kind(document: Document) -> type[DataUseCase]:
-    return UseCase if any(part in document.data for part in MODEL_PARTS) else DataUseCase
+    if any(part in document.data for part in MODEL_PARTS):
+        return UseCase
+    return TrainedUseCase if "training" in document.data else DataUseCase
 
 
 def _nobody(folder: Path) -> DeclarationError:

@@ -76,6 +76,7 @@ __all__ = [
     "Source",
     "Spine",
     "Split",
+    "TrainedUseCase",
     "Training",
     "UseCase",
     "Validation",
@@ -91,7 +92,9 @@ class Range(Part):
 
 
 class Member(Part):
-    kind: Literal["xgboost", "logistic"]
+    kind: Literal["xgboost", "logistic", "ridge", "column"]
+    columns: list[Text] = Field(default_factory=list)
+    """For kind `column`: the features that are the forecast, one per class or coordinate."""
     search: dict[str, Range] = Field(default_factory=dict)
     fixed: dict[str, float | int | str] = Field(default_factory=dict)
 
@@ -107,7 +110,11 @@ class Search(Part):
 class Training(Part):
     members: Annotated[dict[Name, Member], Field(min_length=1)]
     search: Search
-    calibration: Literal["platt", "isotonic", "none"]
+    calibration: Literal["platt", "isotonic", "beta", "temperature", "best", "none"]
+    """Of the blend, on held-out folds. `best`: whichever has the least loss on the newer half of them.
+
+    `platt`, `isotonic` and `beta` are for `binary`, `temperature` for `multiclass` and `count`.
+    """
     interval_coverage: Share
     """Wanted coverage of the interval that comes with each prediction."""
     min_rows: Annotated[int, Field(ge=30)]
@@ -199,10 +206,19 @@ class ModelSchedules(Schedules):
     train: Cron
 
 
-class UseCase(DataUseCase):
-    """One use case, whole. Built by `pennant.declaration.loader.load`."""
+class TrainedUseCase(DataUseCase):
+    """A use case up to its model: trained and judged in a backtest, not served.
+
+    It gets the Dags that ingest, that build features, and that walk forward; the schedule of its features is
+    that of the backtest's periods, too.
+    """
 
     training: Training
+
+
+class UseCase(TrainedUseCase):
+    """One use case, whole. Built by `pennant.declaration.loader.load`."""
+
     gate: Gate
     release: Release
     watch: Watch

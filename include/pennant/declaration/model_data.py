@@ -280,6 +280,13 @@ class Split(Part):
     fresh_days: Annotated[int, Field(ge=1)]
     folds: Annotated[int, Field(ge=2, le=20)]
     embargo_hours: Hours
+    groups: Text | None = None
+    """For data whose order in time says nothing: folds are made of the values of this column of the spine.
+
+    `entity` parts single rows, evenly by class. Without it all folds follow time.
+    """
+    train_only: list[Text] = []
+    """Groups that are trained on and never judged."""
 
 
 class Baseline(Part):
@@ -315,9 +322,12 @@ class Schedules(Part):
 
 
 class Market(Part):
-    """The market's probability among the columns of `features.py`, for use cases that have a market."""
+    """The market among the columns of `baselines()`, for use cases that have one."""
 
     probability_column: Text
+    """Its probability that the label is 1; with a line, that the count is over it."""
+    line_column: Text | None = None
+    """For `count`: the line that the probability is about."""
 
 
 class DataUseCase(Part):

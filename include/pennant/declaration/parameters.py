@@ -1,13 +1,25 @@
-"""Hyper-parameters that a member may declare, with the values each takes.
+"""Kinds of member: what each can predict, and which hyper-parameters it takes.
 
-The same as in `pennant.training.members`, which would cost seconds to import; a test compares the two.
+Stated here and not with the members, whose libraries cost seconds to import: a declaration is checked at
+once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Bounds:
+class Allowed:
+    """One hyper-parameter: its default and what it may be.
+
+    Attributes:
+        default: taken where nothing is declared, searched or given.
+        low: smallest value.
+        high: largest value.
+        whole: only whole numbers.
+    """
+
+    default: float
     low: float
     high: float
     whole: bool = False
@@ -16,24 +28,49 @@ class Bounds:
         return f"a {'whole ' if self.whole else ''}number from {self.low:g} to {self.high:g}"
 
     def accepts(self, value: object) -> bool:
+        """True for a number of the right type and size; a bool is no number."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         return self.low <= value <= self.high and (not self.whole or float(value).is_integer())
 
 
-PARAMETERS: dict[str, dict[str, Bounds]] = {
-    "xgboost": {
-        "max_depth": Bounds(1, 16, whole=True),
-        "learning_rate": Bounds(1e-4, 1.0),
-        "n_estimators": Bounds(1, 5000, whole=True),
-        "min_child_weight": Bounds(0.0, 1e5),
-        "subsample": Bounds(0.05, 1.0),
-        "colsample_bytree": Bounds(0.05, 1.0),
-        "gamma": Bounds(0.0, 1e5),
-        "reg_lambda": Bounds(0.0, 1e5),
-        "reg_alpha": Bounds(0.0, 1e5),
-        "max_delta_step": Bounds(0.0, 100.0),
-        "max_bin": Bounds(2, 4096, whole=True),
-    },
-    "logistic": {"c": Bounds(1e-6, 1e6)},
+TREES: Mapping[str, Allowed] = {
+    "max_depth": Allowed(3, 1, 16, whole=True),
+    "learning_rate": Allowed(0.05, 1e-4, 1.0),
+    "n_estimators": Allowed(100, 1, 5000, whole=True),
+    "min_child_weight": Allowed(5.0, 0.0, 1e5),
+    "subsample": Allowed(0.8, 0.05, 1.0),
+    "colsample_bytree": Allowed(1.0, 0.05, 1.0),
+    "gamma": Allowed(0.0, 0.0, 1e5),
+    "reg_lambda": Allowed(1.0, 0.0, 1e5),
+    "reg_alpha": Allowed(0.0, 0.0, 1e5),
+    "max_delta_step": Allowed(0.0, 0.0, 100.0),
+    "max_bin": Allowed(256, 2, 4096, whole=True),
 }
+
+PARAMETERS: dict[str, Mapping[str, Allowed]] = {
+    "xgboost": TREES,
+    "logistic": {"c": Allowed(1.0, 1e-6, 1e6), "knots": Allowed(0, 0, 12, whole=True)},
+    "ridge": {"alpha": Allowed(1.0, 0.0, 1e9)},
+    "column": {"sharpness": Allowed(1.0, 0.1, 10.0)},
+}
+
+TASKS: dict[str, tuple[str, ...]] = {
+    "xgboost": ("binary", "multiclass", "count", "regression"),
+    "logistic": ("binary", "multiclass"),
+    "ridge": ("regression",),
+    "column": ("binary", "multiclass", "count", "regression", "trajectory"),
+}
+"""What each kind can predict."""
+
+COLUMNS = ("column",)
+"""Kinds whose forecast stands in features, which the declaration names."""
+
+CALIBRATIONS: dict[str, tuple[str, ...]] = {
+    "binary": ("platt", "isotonic", "beta"),
+    "multiclass": ("temperature",),
+    "count": ("temperature",),
+    "regression": (),
+    "trajectory": (),
+}
+"""What predictions of each task can be calibrated by, beside not at all."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pennant.declaration.document import Document, parse, read
-from pennant.declaration.effects import ALL, DATA, SEVERITIES, Effect, Severity, effect_of
+from pennant.declaration.effects import ALL, DATA, SEVERITIES, TRAINED, Effect, Severity, effect_of
 from pennant.declaration.loader import FILE, load, validated
 from pennant.declaration.model import DataUseCase
 from pennant.declaration.problems import DeclarationError
@@ -188,4 +188,5 @@ def _effect(path: tuple[str, ...]) -> Effect:
 
 
 def _dags(name: str, declared: dict[str, Any]) -> list[str]:
-    return [f"{name}__{part}" for part in (ALL if "training" in declared else DATA)]
+    parts = ALL if "gate" in declared else TRAINED if "training" in declared else DATA
+    return [f"{name}__{part}" for part in parts]

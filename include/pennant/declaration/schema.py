@@ -25,9 +25,10 @@ def json_schema() -> dict[str, Any]:
             # Beside a $ref other keywords count too since draft 2019-09.
             if said:
                 entry["description"] = said
-    # A use case may end with its features; one that declares any part of a model declares all of them.
-    schema["required"] = [name for name in schema["required"] if name not in MODEL_PARTS]
-    schema["dependentRequired"] = {part: list(MODEL_PARTS) for part in MODEL_PARTS}
+    # A use case may end with its features, or with its training; what is served declares all of the rest.
+    served = ["training", *MODEL_PARTS]
+    schema["required"] = [name for name in schema["required"] if name not in served]
+    schema["dependentRequired"] = dict.fromkeys(MODEL_PARTS, served)
     return {"$schema": DIALECT, **schema}
 
 
@@ -46,8 +47,8 @@ def reference() -> str:
         required = set(parts[name].get("required", []))
         for field, entry in parts[name].get("properties", {}).items():
             default = "required" if field in required else _default(entry.get("default"))
-            if name == "UseCase" and field in MODEL_PARTS:
-                default = "with a model"
+            if name == "UseCase" and field in ("training", *MODEL_PARTS):
+                default = "with a model" if field == "training" else "with one that is served"
             meaning = " ".join(entry.get("description", "").split())
             lines.append(f"| `{field}` | {_type(entry)} | {default} | {meaning} |".replace("|  |", "| |"))
         lines.append("")
@@ -94,7 +95,7 @@ def _classes() -> list[ast.ClassDef]:
 
 def _order() -> list[str]:
     names = [each.name for each in _classes()]
-    return ["UseCase", *(name for name in names if name not in {"UseCase", "DataUseCase"})]
+    return ["UseCase", *(name for name in names if name not in {"UseCase", "TrainedUseCase", "DataUseCase"})]
 
 
 def _words() -> dict[tuple[str, str], str]:

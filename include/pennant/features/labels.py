@@ -79,24 +79,25 @@ def _paths(versions: pl.DataFrame, entity: str, path: FuturePath) -> pl.DataFram
 
     A step is found at its time to a tenth of a step; rows of one walker are told apart by their time.
     """
-    newest = versions.unique(subset=[entity], keep="last", maintain_order=True)
+    told = versions.with_columns(first_known_at=pl.col("known_at").min().over(entity))
+    newest = told.unique(subset=[entity], keep="last", maintain_order=True)
     rows = newest.sort(*path.walker, "event_time", entity)
     future: list[pl.Expr] = []
     whole = pl.lit(True)
-    late = pl.col("known_at")
+    late = {name: pl.col(name) for name in ("known_at", "first_known_at")}
     tolerance = timedelta(seconds=path.step_seconds / 10)
     for step in range(1, path.steps + 1):
         ahead = [pl.col(name).shift(-step).over(path.walker) for name in path.columns]
         gone = pl.col("event_time").shift(-step).over(path.walker) - pl.col("event_time")
         wanted = timedelta(seconds=path.step_seconds * step)
         whole &= ((gone - wanted).abs() <= tolerance).fill_null(value=False)
-        late = pl.max_horizontal(late, pl.col("known_at").shift(-step).over(path.walker))
+        for name, so_far in late.items():
+            late[name] = pl.max_horizontal(so_far, pl.col(name).shift(-step).over(path.walker))
         future += [each.cast(pl.Float64) for each in ahead]
     made = rows.select(
         pl.col(entity).cast(pl.String).alias("entity"),
         "event_time",
-        late.alias("known_at"),
-        late.alias("first_known_at"),
+        *(each.alias(name) for name, each in late.items()),
         pl.concat_list(future).alias("label"),
         "void",
         whole.alias("_whole"),

@@ -5,13 +5,13 @@ row of each event to predict. A row has both clocks: the event it is about, and 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import isnan
 
 import polars as pl
-from sqlalchemy import Connection, Engine, bindparam, func, select
+from sqlalchemy import Connection, Delete, Engine, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pennant.data.lake import Lake
@@ -32,11 +32,8 @@ _STORE = insert(feature_store)
 _NEWER = _STORE.on_conflict_do_update(
     index_elements=["use_case", "view", "entity"],
     set_={name: _STORE.excluded[name] for name in ("event_time", "known_at", "as_of", "values")},
-    where=(feature_store.c.known_at < _STORE.excluded.known_at)
-    | (
-        (feature_store.c.known_at == _STORE.excluded.known_at)
-        & (feature_store.c.as_of <= _STORE.excluded.as_of)
-    ),
+    # By the moment of knowing everything: a correction may take a newest row away.
+    where=feature_store.c.as_of <= _STORE.excluded.as_of,
 ).returning(feature_store.c.entity)
 _LOOKUP = select(feature_store).where(
     feature_store.c.use_case == bindparam("use_case"),
@@ -64,12 +61,13 @@ class Held:
     stale: bool
 
 
-def publish(use_case: DataUseCase, rows: pl.DataFrame, warehouse: Engine) -> int:
-    """Put rows of `request_rows` into the store as view `request`; what is newer there already stays.
+def publish(use_case: DataUseCase, rows: pl.DataFrame, as_of: datetime, warehouse: Engine) -> int:
+    """Put rows of `request_rows` into the store as view `request`; what a later run has put there stays.
 
     Args:
         use_case: its features are stored, nothing else.
         rows: `entity`, `event_time`, `moment` (when they were known) and the features.
+        as_of: until when everything was known.
         warehouse: a migrated warehouse.
 
     Returns:
@@ -77,11 +75,15 @@ def publish(use_case: DataUseCase, rows: pl.DataFrame, warehouse: Engine) -> int
     """
     chosen = rows.select("entity", pl.col("moment").alias("known_at"), "event_time", *use_case.features)
     with warehouse.begin() as connection:
-        return _store(connection, use_case.name, REQUEST, chosen, None)
+        return _store(connection, use_case.name, REQUEST, chosen, as_of)
 
 
 def publish_views(
-    use_case: DataUseCase, made: dict[str, pl.DataFrame], as_of: datetime, warehouse: Engine
+    use_case: DataUseCase,
+    made: dict[str, pl.DataFrame],
+    as_of: datetime,
+    warehouse: Engine,
+    parts: Collection[str] = (),
 ) -> int:
     """Put the newest row of each entity of each timeline into the store, all of them or none.
 
@@ -90,15 +92,27 @@ def publish_views(
         made: timelines by view, as known at `as_of`.
         as_of: the moment; an older one than the stored changes nothing.
         warehouse: a migrated warehouse.
+        parts: views whose timeline is only what is new; of the others, entities that are not there any more
+            (a correction took them away) leave the store.
 
     Returns:
         How many rows were new or newer.
     """
     with warehouse.begin() as connection:
-        return sum(
+        written = sum(
             _store(connection, use_case.name, view, newest_of(timeline), as_of)
             for view, timeline in made.items()
         )
+        for view in made.keys() - set(parts):
+            connection.execute(_older(use_case.name, view, as_of))
+    return written
+
+
+def _older(use_case: str, view: str, as_of: datetime) -> Delete:
+    """Rows of earlier runs that this one has not written again."""
+    return delete(feature_store).where(
+        feature_store.c.use_case == use_case, feature_store.c.view == view, feature_store.c.as_of < as_of
+    )
 
 
 def newest_of(timeline: pl.DataFrame) -> pl.DataFrame:
@@ -119,16 +133,18 @@ def publish_known(
     tables = load_tables(use_case, lake, as_of)
     folder = settings.use_cases / use_case.name
     module, code = features_module(folder), code_hash(folder)
-    made, ends = {}, {}
+    made, ends, continuing = {}, {}, {}
     for name, declared in views_of(module).items():
         if declared.windows is None:
             made[name] = declared.timeline(Known(tables, as_of))
             continue
         found = continued.newer(use_case, lake, code, declared, declared.windows, tables, as_of)
         lost = found.before is not None and _lost(warehouse, use_case.name, name, found.before)
+        continuing[name] = found.before is not None and not lost
         made[name] = declared.timeline(Known(tables, as_of)) if lost else found.timeline
         ends[name] = (declared, found.end)
-    written = publish_views(use_case, made, as_of, warehouse)
+    parts = [name for name in ends if continuing[name]]
+    written = publish_views(use_case, made, as_of, warehouse, parts)
     for declared, end in ends.values():
         if end is not None:  # only now: what is not in the store has to come again
             continued.keep_end(use_case, lake, code, declared, tables, end)
@@ -136,7 +152,10 @@ def publish_known(
     since = as_of - timedelta(hours=use_case.label.delay_hours)
     coming = requests_of(use_case, tables, since, as_of + timedelta(days=ahead), as_of)
     if coming.height:
-        written += publish(use_case, feature_rows(use_case, module, tables, coming), warehouse)
+        written += publish(use_case, feature_rows(use_case, module, tables, coming), as_of, warehouse)
+    ghosts = _older(use_case.name, REQUEST, as_of).where(feature_store.c.event_time > since)
+    with warehouse.begin() as connection:
+        connection.execute(ghosts)  # events that are not listed any more
     return written
 
 
@@ -174,9 +193,7 @@ def lookup(
         }
 
 
-def _store(
-    connection: Connection, use_case: str, view: str, rows: pl.DataFrame, as_of: datetime | None
-) -> int:
+def _store(connection: Connection, use_case: str, view: str, rows: pl.DataFrame, as_of: datetime) -> int:
     written = 0
     for chunk in _records(use_case, view, rows, as_of):
         written += len(connection.execute(_NEWER, chunk).all())
@@ -184,7 +201,7 @@ def _store(
 
 
 def _records(
-    use_case: str, view: str, rows: pl.DataFrame, as_of: datetime | None
+    use_case: str, view: str, rows: pl.DataFrame, as_of: datetime
 ) -> Iterator[list[dict[str, object]]]:
     values = [name for name in rows.columns if name not in CLOCKS]
     for start in range(0, rows.height, CHUNK):
@@ -195,7 +212,7 @@ def _records(
                 "entity": row["entity"],
                 "event_time": row["event_time"],
                 "known_at": row["known_at"],
-                "as_of": as_of or row["known_at"],
+                "as_of": as_of,
                 "values": {name: _plain(row[name]) for name in values},
             }
             for row in rows.slice(start, CHUNK).iter_rows(named=True)

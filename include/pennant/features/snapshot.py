@@ -103,7 +103,16 @@ def _rows(
             "%s: %s of %s rows taken from the snapshot of %s", use_case.name, held, rows.height, past.until
         )
     rows = rows.join(known, on="entity", how="inner")
-    order = ["entity", "event_time", "moment", "label", "label_known_at", *use_case.features]
+    if use_case.split.groups is not None:
+        group = pl.col(use_case.split.groups).cast(pl.String).alias("group")
+        rows = (
+            rows.join(asked.select("entity", *({"group": group}.values())), on="entity", how="left")
+            if use_case.split.groups != "entity"
+            else rows.with_columns(group)
+        )
+    order = ["entity", "event_time", "moment", "label", "label_known_at"]
+    order += ["group"] if use_case.split.groups else []
+    order += list(use_case.features)
     order += [BASELINE + name for name in baseline_columns(use_case)]
     return rows.select(order).sort("event_time", "entity")
 

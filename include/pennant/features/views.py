@@ -135,6 +135,15 @@ class FeatureView:
             raise FeaturesMismatch(
                 self.name, "view", "gave no timeline", made.columns, [*CLOCKS, "at least one value"]
             )
+        endless = [
+            name
+            for name in self.values(made)
+            if made.schema[name].is_float() and made[name].is_infinite().any()
+        ]
+        if endless:
+            raise FeaturesMismatch(
+                self.name, "view", "gave infinite values", endless, "finite numbers or null"
+            )
         newest = made["known_at"].max()
         if known.until is not None and isinstance(newest, datetime) and newest > known.until:
             raise FeaturesMismatch(self.name, "view", "knows something later", newest, f"<= {known.until}")
@@ -169,7 +178,8 @@ def timeline(rows: pl.DataFrame, **values: pl.DataFrame) -> pl.DataFrame:
     for name, each in values.items():
         named = each.select(*at, pl.col("value").alias(name))
         made = made.join(named, on=at, how="left", maintain_order="left", validate="1:1")
-    return made
+    # A row that a block passes over (a game without a score) leaves what was known before it.
+    return made.with_columns(pl.col(list(values)).forward_fill().over("entity"))
 
 
 def views_of(module: ModuleType) -> dict[str, FeatureView]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pennant.features.errors import NotLater
+from pennant.features.errors import NotLater, UnknownColumns
 
 Floats = npt.NDArray[np.float64]
 Stat = Literal["mean", "std", "sum", "count"]
@@ -45,6 +45,11 @@ class Windows:
     stats: tuple[Stat, ...] = ("mean",)
     expanding: tuple[Stat, ...] = ()
     dtype: pl.DataType | type[pl.DataType] = pl.Float32
+
+    def __post_init__(self) -> None:
+        taken = sorted({*CLOCKS, "rank", "newest"} & set(self.columns))
+        if taken:
+            raise UnknownColumns("columns of windows", taken, ["names other than " + ", ".join(taken)])
 
     def of(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Timeline over rows; see `windows`."""

@@ -3,7 +3,7 @@
 from airflow.sdk import DAG
 
 from pennant.declaration.loader import load_all
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import TrainedUseCase, UseCase
 from pennant.declaration.problems import DeclarationError
 from pennant.orchestration import (
     backtest,
@@ -20,7 +20,7 @@ from pennant.orchestration import (
 from pennant.settings import Settings
 
 _DATA_PARTS = (ingest, features)
-_MODEL_PARTS = (train, release, score, watch, backtest)
+_MODEL_PARTS = (train, release, score, watch)
 
 
 def build_all(settings: Settings | None = None) -> dict[str, DAG]:
@@ -36,6 +36,8 @@ def build_all(settings: Settings | None = None) -> dict[str, DAG]:
             made = [broken.build(each.file.parent.name, each)]
         else:
             made = [part.build(each, settings) for part in _DATA_PARTS]
+            if isinstance(each, TrainedUseCase):
+                made.append(backtest.build(each, settings))
             if isinstance(each, UseCase):
                 made += [part.build(each, settings) for part in _MODEL_PARTS]
         dags |= {dag.dag_id: dag for dag in made}

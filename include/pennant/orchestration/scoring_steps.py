@@ -14,7 +14,7 @@ def features(name: str, window: Window) -> dict[str, Any]:
 
     place = workplace(name)
     rows = request_rows(place.use_case, place.lake, place.settings, window)
-    publish(place.use_case, rows, place.warehouse)
+    publish(place.use_case, rows, window.as_of, place.warehouse)
     content = io.BytesIO()
     rows.write_parquet(content)
     landed = place.lake.put(f"requests/{name}/{window.key}/{_digest(content)}.parquet", content.getvalue())

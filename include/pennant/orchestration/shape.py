@@ -5,8 +5,8 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param
 
-from pennant.declaration.effects import ALL, DATA
-from pennant.declaration.model import DataUseCase, UseCase
+from pennant.declaration.effects import ALL, DATA, TRAINED
+from pennant.declaration.model import DataUseCase, TrainedUseCase, UseCase
 from pennant.orchestration.failure import tell
 from pennant.orchestration.names import dag_id
 from pennant.settings import Settings
@@ -83,7 +83,8 @@ def end_date(use_case: DataUseCase, settings: Settings) -> datetime | None:
 
 def documentation(use_case: DataUseCase, part: str, doc: str) -> str:
     """The Dag's page in the Airflow UI: what it does, for whom, and where its neighbours are."""
-    others = ALL if isinstance(use_case, UseCase) else DATA
+    trained = TRAINED if isinstance(use_case, TrainedUseCase) else DATA
+    others = ALL if isinstance(use_case, UseCase) else trained
     links = " · ".join(
         f"**{each}**" if each == part else f"[{each}](/dags/{dag_id(use_case.name, each)})" for each in others
     )

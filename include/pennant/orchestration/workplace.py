@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pennant.declaration.loader import load, load_modelled
-from pennant.declaration.model import DataUseCase, UseCase
+from pennant.declaration.loader import load, load_modelled, load_trained
+from pennant.declaration.model import DataUseCase, TrainedUseCase, UseCase
 from pennant.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,8 +31,13 @@ class Workplace:
         return load(self.settings.use_cases / self.name)
 
     @cached_property
+    def trained(self) -> TrainedUseCase:
+        """The use case with its training, whether its model is served or not."""
+        return load_trained(self.settings.use_cases / self.name)
+
+    @cached_property
     def use_case(self) -> UseCase:
-        """The use case with its model."""
+        """The use case with its served model."""
         return load_modelled(self.settings.use_cases / self.name)
 
     @cached_property

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import TrainedUseCase
 from pennant.security.signing import sign
 from pennant.training import sample
 from pennant.training.losses import Floats
@@ -43,14 +43,14 @@ class Content:
     members: dict[str, FittedMember]
 
 
-def inputs(use_case: UseCase) -> list[dict[str, Any]]:
+def inputs(use_case: TrainedUseCase) -> list[dict[str, Any]]:
     """The feature contract, in order."""
     return [
         {"name": name, "dtype": "float64", **each.model_dump()} for name, each in use_case.features.items()
     ]
 
 
-def member_entries(use_case: UseCase, weights: Mapping[str, float]) -> list[dict[str, Any]]:
+def member_entries(use_case: TrainedUseCase, weights: Mapping[str, float]) -> list[dict[str, Any]]:
     """The `members` of bundle.json."""
     kinds = {name: use_case.training.members[name].kind for name in weights}
     return [
@@ -64,7 +64,9 @@ def member_entries(use_case: UseCase, weights: Mapping[str, float]) -> list[dict
     ]
 
 
-def write(use_case: UseCase, rows: TrainingRows, content: Content, out: Path, signing_key: Path) -> str:
+def write(
+    use_case: TrainedUseCase, rows: TrainingRows, content: Content, out: Path, signing_key: Path
+) -> str:
     """Write the bundle to the folder `out`, whole or not at all; what stood there is replaced.
 
     Returns:
@@ -91,7 +93,7 @@ def write(use_case: UseCase, rows: TrainingRows, content: Content, out: Path, si
     return hashlib.sha256(sums).hexdigest()
 
 
-def _derived(use_case: UseCase, rows: TrainingRows, files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _derived(use_case: TrainedUseCase, rows: TrainingRows, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files that follow from scoring with the bundle itself."""
     manifest = Manifest.model_validate_json(files["bundle.json"])
     members = [

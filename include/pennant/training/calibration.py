@@ -1,25 +1,31 @@
-"""Calibration of the ensemble's probability, fitted on out-of-fold predictions.
+"""Calibration of the ensemble's probabilities, fitted on out-of-fold predictions.
 
 Platt scaling: Platt 1999, "Probabilistic outputs for support vector machines"; isotonic: Zadrozny and Elkan
-2002, "Transforming classifier scores into accurate multiclass probability estimates". Serving
-holds the other half: it applies what is fitted here.
+2002, "Transforming classifier scores into accurate multiclass probability estimates"; beta: Kull, Silva Filho
+and Flach 2017, "Beta calibration", AISTATS, formula 6; temperature: Guo et al. 2017, "On calibration of
+modern neural networks", section 4.2. Serving holds the other half: it applies what is
+fitted here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+from scipy.optimize import minimize, minimize_scalar
 
+from pennant.declaration.parameters import CALIBRATIONS
 from pennant.training.losses import CLIP, Floats, expit, log_loss, logit
+from pennant.training.problem import Problem, row_losses
 
-Method = Literal["platt", "isotonic", "none"]
+Method = Literal["platt", "isotonic", "beta", "temperature", "best", "none"]
 
 
 class Calibration(Protocol):
-    """A fitted map from probability to probability."""
+    """A fitted map from predictions to predictions of the same shape."""
 
     def apply(self, p: Floats) -> Floats:
-        """Calibrated probabilities, shape (n,)."""
+        """Calibrated predictions."""
 
     def to_json(self) -> dict[str, object]:
         """The `calibration` of bundle.json."""
@@ -29,9 +35,11 @@ class Calibration(Protocol):
 class Identity:
     """No calibration."""
 
+    clip: bool = True
+
     def apply(self, p: Floats) -> Floats:
-        """`p`, clipped."""
-        return np.asarray(np.clip(p, CLIP, 1.0 - CLIP), dtype=np.float64)
+        """`p`; a probability of a binary task clipped."""
+        return np.asarray(np.clip(p, CLIP, 1.0 - CLIP), dtype=np.float64) if self.clip else p
 
     def to_json(self) -> dict[str, object]:
         """See `Calibration`."""
@@ -70,12 +78,101 @@ class Isotonic:
         return {"method": "isotonic", "x": list(self.x), "y": list(self.y)}
 
 
-def fit_calibration(method: Method, p: Floats, label: Floats) -> Calibration:
-    """Fit on predictions `p` and labels of shape (n,). The log loss on them never rises."""
-    if method == "none":
-        return Identity()
-    fitted: Calibration = _fit_platt(p, label) if method == "platt" else _fit_isotonic(p, label)
-    return fitted
+@dataclass(frozen=True)
+class Beta:
+    """`expit(a ln p - b ln(1 - p) + c)`; `a` and `b` are not negative, so that no ranking turns round."""
+
+    a: float
+    b: float
+    c: float
+
+    def apply(self, p: Floats) -> Floats:
+        """Calibrated probabilities, shape (n,)."""
+        inside = np.clip(p, CLIP, 1.0 - CLIP)
+        return expit(self.a * np.log(inside) - self.b * np.log1p(-inside) + self.c)
+
+    def to_json(self) -> dict[str, object]:
+        """See `Calibration`."""
+        return {"method": "beta", "a": self.a, "b": self.b, "c": self.c}
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """Probabilities to the power of `sharpness`, summing to 1 again; above 1 they get surer."""
+
+    sharpness: float
+
+    def apply(self, p: Floats) -> Floats:
+        """Calibrated distributions, shape (n, outcomes)."""
+        raised = np.power(np.clip(p, 1e-12, None), self.sharpness)
+        return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float64)
+
+    def to_json(self) -> dict[str, object]:
+        """See `Calibration`."""
+        return {"method": "temperature", "sharpness": self.sharpness}
+
+
+def fit_calibration(problem: Problem, method: Method, p: Floats, label: Floats) -> Calibration:
+    """Fit on out-of-fold predictions `p` in order of time; the loss on them never rises.
+
+    Args:
+        problem: what is predicted.
+        method: `best` fits each method on the older half and takes the one with the least loss on the newer,
+            none at all if no method is better there; then it is fitted on all.
+        p: predictions.
+        label: their labels.
+    """
+    if method == "best":
+        method = _best(problem, p, label)
+    nothing = Identity(clip=problem.task == "binary")
+    if method == "none" or method not in CALIBRATIONS[problem.task]:
+        return nothing
+    fitted = _FITS[method](p, label)
+    better = row_losses(problem, label, fitted.apply(p)).mean() <= row_losses(problem, label, p).mean()
+    return fitted if better else nothing
+
+
+def _best(problem: Problem, p: Floats, label: Floats) -> Method:
+    half = len(p) // 2
+
+    def later(method: Method) -> float:
+        fitted = fit_calibration(problem, method, p[:half], label[:half])
+        return float(row_losses(problem, label[half:], fitted.apply(p[half:])).mean())
+
+    both_sides = problem.task != "binary" or len(set(label[:half])) > 1
+    known = [each for each in _FITS if each in CALIBRATIONS[problem.task]] if half and both_sides else []
+    return min(("none", *known), key=later)
+
+
+def _fit_temperature(p: Floats, label: Floats) -> Temperature:
+    """By the golden section over powers from 0.2 to 5; the log loss is convex in the power."""
+    problem = Problem("multiclass", (), classes=p.shape[1])
+    at = np.minimum(label, p.shape[1] - 1)
+
+    def loss(log_sharpness: float) -> float:
+        made = Temperature(float(np.exp(log_sharpness))).apply(p)
+        return float(row_losses(problem, at, made).mean())
+
+    found = minimize_scalar(
+        loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded", options={"xatol": 1e-6}
+    )
+    return Temperature(float(np.exp(found.x)))
+
+
+def _fit_beta(p: Floats, label: Floats) -> Beta:
+    """Least log loss, half the squared distance from the identity (1, 1, 0) added, as one row would weigh."""
+    inside = np.clip(p, CLIP, 1.0 - CLIP)
+    design = np.column_stack([np.log(inside), -np.log1p(-inside), np.ones_like(inside)])
+    pull = np.array([1.0, 1.0, 0.0])
+
+    def objective(at: Floats) -> tuple[float, Floats]:
+        z = design @ at
+        value = float((np.logaddexp(0.0, z) - label * z).sum() + np.square(at - pull).sum() / 2.0)
+        return value, np.asarray(design.T @ (expit(z) - label) + (at - pull), dtype=np.float64)
+
+    bounds = [(0.0, None), (0.0, None), (None, None)]
+    found = minimize(objective, pull, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-14})
+    return Beta(*(float(each) for each in found.x))
 
 
 def _fit_platt(p: Floats, label: Floats) -> Platt:
@@ -130,3 +227,11 @@ def _fit_isotonic(p: Floats, label: Floats) -> Calibration:
     fitted = Isotonic(tuple(map(float, model.X_thresholds_)), tuple(map(float, model.y_thresholds_)))
     better = log_loss(label, fitted.apply(p)) <= log_loss(label, p)
     return fitted if better else Identity()
+
+
+_FITS: dict[Method, Callable[[Floats, Floats], Calibration]] = {
+    "platt": _fit_platt,
+    "isotonic": _fit_isotonic,
+    "beta": _fit_beta,
+    "temperature": _fit_temperature,
+}

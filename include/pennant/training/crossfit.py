@@ -1,12 +1,12 @@
 """Walk-forward fits: each fold's model predicts the block after the rows it was trained on."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zlib import crc32
 
 import numpy as np
 
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import TrainedUseCase
 from pennant.training.losses import Floats, Indices
 from pennant.training.members.base import FittedMember, Parameters
 from pennant.training.members.kinds import KINDS
@@ -19,8 +19,8 @@ class OutOfFold:
 
     Attributes:
         index: rows of the training set that were predicted, ascending, shape (k,).
-        label: shape (k,).
-        members: member -> probabilities, shape (k,).
+        label: of these rows.
+        members: member -> its predictions.
         models: member -> the model of each fold.
     """
 
@@ -29,27 +29,24 @@ class OutOfFold:
     members: dict[str, Floats]
     models: dict[str, list[FittedMember]]
 
-    def matrix(self) -> Floats:
-        """Probabilities of all members, shape (k, members), in the order of `members`."""
-        return self.matrix_of(self.members)
-
-    def matrix_of(self, names: Iterable[str]) -> Floats:
-        """Probabilities of the members `names`, shape (k, names), in that order."""
-        return np.column_stack([self.members[name] for name in names])
+    def predictions(self, names: Iterable[str] | None = None) -> list[Floats]:
+        """Predictions of the members `names`, in that order; of all of them without names."""
+        return [self.members[name] for name in (self.members if names is None else names)]
 
 
-def member_seed(use_case: UseCase, member: str) -> int:
+def member_seed(use_case: TrainedUseCase, member: str) -> int:
     """The seed of a member's own randomness: the declared seed, parted by the member's name."""
     return (use_case.training.search.seed * 1_000_003 + crc32(member.encode())) % 2**31
 
 
-def out_of_fold(use_case: UseCase, rows: TrainingRows, chosen: Mapping[str, Parameters]) -> OutOfFold:
+def out_of_fold(use_case: TrainedUseCase, rows: TrainingRows, chosen: Mapping[str, Parameters]) -> OutOfFold:
     """Fit every member on every fold with the hyper-parameters `chosen`."""
     index = np.concatenate([fold.validate for fold in rows.folds])
     members: dict[str, Floats] = {}
     models: dict[str, list[FittedMember]] = {}
     half_life = use_case.training.recency_half_life_days
     for name, member in use_case.training.members.items():
+        problem = replace(rows.problem, columns=tuple(member.columns))
         models[name] = [
             KINDS[member.kind].fit(
                 rows.x[fold.train],
@@ -57,6 +54,7 @@ def out_of_fold(use_case: UseCase, rows: TrainingRows, chosen: Mapping[str, Para
                 rows.fold_weight(fold, half_life),
                 chosen[name],
                 member_seed(use_case, name),
+                problem,
             )
             for fold in rows.folds
         ]
@@ -70,10 +68,17 @@ def out_of_fold(use_case: UseCase, rows: TrainingRows, chosen: Mapping[str, Para
 
 
 def fit_all(
-    use_case: UseCase, rows: TrainingRows, chosen: Mapping[str, Parameters]
+    use_case: TrainedUseCase, rows: TrainingRows, chosen: Mapping[str, Parameters]
 ) -> dict[str, FittedMember]:
     """Fit every member on all training rows: the models that are shipped."""
     return {
-        name: KINDS[member.kind].fit(rows.x, rows.y, rows.weight, chosen[name], member_seed(use_case, name))
+        name: KINDS[member.kind].fit(
+            rows.x,
+            rows.y,
+            rows.weight,
+            chosen[name],
+            member_seed(use_case, name),
+            replace(rows.problem, columns=tuple(member.columns)),
+        )
         for name, member in use_case.training.members.items()
     }

@@ -28,19 +28,27 @@ class TooFewRows(TrainingRefused):
 
 
 class OneClass(TrainingRefused):
-    """All labels are the same, so there is nothing to tell apart.
+    """All labels are the same, or a class has no row, so there is nothing to tell apart.
 
     Attributes:
         where: `training rows`, or the fold.
-        label: the only label found.
-        rows: how often.
+        label: the only label found, or one of those that are there.
+        rows: how many labels there are.
+        absent: classes without a row.
     """
 
-    def __init__(self, where: str, label: float, rows: int) -> None:
-        self.where, self.label, self.rows = where, label, rows
+    def __init__(self, where: str, label: float, rows: int, absent: list[int] | None = None) -> None:
+        self.where, self.label, self.rows, self.absent = where, label, rows, absent or []
+        found = (
+            f"none of {rows} labels is of class {self.absent}"
+            if absent
+            else f"all {rows} labels are {label:g}"
+        )
+        needed = (
+            "one of each class at least is" if absent else "labels that differ (of a binary task 0 and 1) are"
+        )
         super().__init__(
-            f"{where}: all {rows} labels are {label:g}; both 0 and 1 are needed. "
-            "Check label.expression, or use fewer folds so that each holds both."
+            f"{where}: {found}; {needed} needed. Check the label, or use fewer folds so that each holds all."
         )
 
 
@@ -54,6 +62,20 @@ class LabelNotBinary(TrainingRefused):
     def __init__(self, found: list[float]) -> None:
         self.found = found
         super().__init__(f"label: found {found}; a binary task allows 0 and 1. Check label.expression.")
+
+
+class LabelNotAllowed(TrainingRefused):
+    """A label is none that the task knows.
+
+    Attributes:
+        task: its kind.
+        found: the first few wrong labels.
+        allowed: what is.
+    """
+
+    def __init__(self, task: str, found: list[float], allowed: str) -> None:
+        self.task, self.found, self.allowed = task, found, allowed
+        super().__init__(f"label: found {found}; a {task} task allows {allowed}. Check label.expression.")
 
 
 class InfiniteValues(TrainingRefused):

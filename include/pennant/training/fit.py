@@ -6,8 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pennant.data.lake import Lake
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import TrainedUseCase
 from pennant.reference import Reference
 from pennant.settings import Settings
 from pennant.training import bundle, parameters, provenance, rows, search
@@ -17,6 +19,7 @@ from pennant.training.ensemble import mixture_weights
 from pennant.training.interval import Interval, fit_interval
 from pennant.training.losses import Floats, auc, brier, log_loss
 from pennant.training.members.base import FittedMember
+from pennant.training.problem import blend
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,23 @@ class Fitted:
     Attributes:
         weights: member -> weight, those above 0 only.
         members: the same members, fitted on all training rows.
-        prediction: calibrated out-of-fold probabilities, shape (k,).
+        prediction: calibrated out-of-fold predictions.
     """
 
     weights: dict[str, float]
     members: dict[str, FittedMember]
     calibration: Calibration
-    interval: Interval
     oof: OutOfFold
     prediction: Floats
 
+    def predict(self, x: Floats) -> Floats:
+        """Calibrated predictions for `x`, shape (n, features)."""
+        made = [member.predict(x) for member in self.members.values()]
+        return self.calibration.apply(blend(made, np.array(list(self.weights.values()))))
+
 
 def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
-    use_case: UseCase,
+    use_case: TrainedUseCase,
     snapshot: Reference,
     lake: Lake,
     storage_url: str,
@@ -86,7 +93,8 @@ def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
     data = rows.read(use_case, snapshot, lake)
     chosen, searched = search.best_parameters(use_case, snapshot, storage_url, study, overrides)
     fitted = fit_rows(use_case, data, chosen)
-    metrics = _metrics(data, fitted)
+    interval = interval_of(use_case, data, fitted)
+    metrics = _metrics(data, fitted, interval)
     manifest = {
         "format": 1,
         "use_case": use_case.name,
@@ -96,7 +104,7 @@ def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
         "inputs": bundle.inputs(use_case),
         "members": bundle.member_entries(use_case, fitted.weights),
         "calibration": fitted.calibration.to_json(),
-        "intervals": fitted.interval.to_json(),
+        "intervals": interval.to_json(),
         "snapshot": snapshot.sha256,
         "code_commit": provenance.code_commit(),
         "packages": provenance.packages(),
@@ -113,31 +121,27 @@ def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
     return FittedBundle(out, sha256, _flat(metrics))
 
 
-def fit_rows(use_case: UseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> Fitted:
-    """Fit members, weights, calibration and interval with the given hyper-parameters; writes nothing."""
-    declared = use_case.training
+def fit_rows(use_case: TrainedUseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> Fitted:
+    """Fit members, weights and calibration with the given hyper-parameters; writes nothing."""
     oof = out_of_fold(use_case, data, chosen)
-    matrix = oof.matrix()
-    weights = mixture_weights(matrix, oof.label)
-    blend = matrix @ weights
-    calibration = fit_calibration(declared.calibration, blend, oof.label)
+    weights = mixture_weights(data.problem, oof.predictions(), oof.label)
+    blended = blend(oof.predictions(), weights)
+    calibration = fit_calibration(data.problem, use_case.training.calibration, blended, oof.label)
     kept = {name: float(each) for name, each in zip(oof.members, weights, strict=True) if each > 0}
     everything = fit_all(use_case, data, chosen)
     shipped = {name: everything[name] for name in kept}
-    interval = fit_interval(
-        data,
-        oof,
-        shipped,
-        weights[weights > 0],
-        calibration,
-        declared.interval_coverage,
-        declared.recency_half_life_days,
-    )
-    return Fitted(kept, shipped, calibration, interval, oof, calibration.apply(blend))
+    return Fitted(kept, shipped, calibration, oof, calibration.apply(blended))
 
 
-def _metrics(data: rows.TrainingRows, fitted: Fitted) -> dict[str, Any]:
-    label, interval = fitted.oof.label, fitted.interval
+def interval_of(use_case: TrainedUseCase, data: rows.TrainingRows, fitted: Fitted) -> Interval:
+    """The interval around the probabilities of a binary task."""
+    weights = np.array(list(fitted.weights.values()))
+    coverage, half_life = use_case.training.interval_coverage, use_case.training.recency_half_life_days
+    return fit_interval(data, fitted.oof, fitted.members, weights, fitted.calibration, coverage, half_life)
+
+
+def _metrics(data: rows.TrainingRows, fitted: Fitted, interval: Interval) -> dict[str, Any]:
+    label = fitted.oof.label
     return {
         "oof": {
             "log_loss": log_loss(label, fitted.prediction),
@@ -164,7 +168,7 @@ def _flat(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {**oof, **members, "rows": float(metrics["rows"]), "base_rate": float(metrics["base_rate"])}
 
 
-def _seeds(use_case: UseCase) -> dict[str, int]:
+def _seeds(use_case: TrainedUseCase) -> dict[str, int]:
     members = {name: member_seed(use_case, name) for name in use_case.training.members}
     return {"search": use_case.training.search.seed, **members}
 

@@ -33,6 +33,7 @@ from pennant.training.calibration import Calibration
 from pennant.training.crossfit import OutOfFold
 from pennant.training.losses import Floats, expit, logit
 from pennant.training.members.base import FittedMember
+from pennant.training.problem import blend
 from pennant.training.rows import TrainingRows
 
 
@@ -91,7 +92,7 @@ def fit_interval(
     apart = np.column_stack([logit(calibration.apply(column)) - center for column in members.T])
     fold_spread = float(np.mean(spreads))
     disagreement = float(np.square(apart).mean(axis=0) @ weights)
-    line = _calibration_spread(logit(calibration.apply(oof.matrix_of(shipped) @ weights)), center)
+    line = _calibration_spread(logit(calibration.apply(blend(oof.predictions(shipped), weights))), center)
     quantile = NormalDist().inv_cdf((1.0 + coverage) / 2.0)
     half_width = quantile * float(np.sqrt(fold_spread + disagreement + line))
     return Interval(coverage, half_width, fold_spread, disagreement, line)

@@ -7,10 +7,10 @@ overrides. A member with overrides is not searched.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pennant.declaration.model import Member, Range, UseCase
+from pennant.declaration.model import Member, Range, TrainedUseCase
+from pennant.declaration.parameters import PARAMETERS
 from pennant.training.errors import BadParameter, UnknownName
 from pennant.training.members.base import Parameters, Value
-from pennant.training.members.kinds import KINDS
 
 Overrides = Mapping[str, Mapping[str, Value]]
 Chosen = dict[str, dict[str, Value]]
@@ -33,7 +33,7 @@ class Space:
         return chosen
 
 
-def space(use_case: UseCase, overrides: Overrides | None) -> Space:
+def space(use_case: TrainedUseCase, overrides: Overrides | None) -> Space:
     """Check every name and value, and part what is searched from what is not.
 
     Raises:
@@ -59,13 +59,13 @@ def _still(name: str, member: Member, override: Parameters) -> dict[str, Value]:
     declared = _checked(f"training.members.{name}.fixed", member.kind, member.fixed)
     by_hand = _checked(f"overrides.{name}", member.kind, override)
     defaults = {
-        each: _number(allowed.default, allowed.whole) for each, allowed in KINDS[member.kind].allowed.items()
+        each: _number(allowed.default, allowed.whole) for each, allowed in PARAMETERS[member.kind].items()
     }
     return {**defaults, **declared, **by_hand}
 
 
 def _checked(where: str, kind: str, values: Parameters) -> dict[str, Value]:
-    allowed = KINDS[kind].allowed
+    allowed = PARAMETERS[kind]
     checked: dict[str, Value] = {}
     for name, value in values.items():
         if name not in allowed:
@@ -85,7 +85,7 @@ def _checked_ranges(name: str, member: Member) -> dict[str, Range]:
             )
         _checked(where, member.kind, {parameter: each.low})
         _checked(where, member.kind, {parameter: each.high})
-        if KINDS[member.kind].allowed[parameter].whole and each.kind != "int":
+        if PARAMETERS[member.kind][parameter].whole and each.kind != "int":
             raise BadParameter(f"{where}.{parameter}.kind", each.kind, "int, as it takes whole numbers")
     return member.search
 

@@ -7,12 +7,13 @@ import numpy as np
 import polars as pl
 
 from pennant.data.lake import Lake
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import TrainedUseCase
 from pennant.features.snapshot import load_snapshot, snapshot_manifest
 from pennant.reference import Reference
 from pennant.training import split
-from pennant.training.errors import ColumnsMissing, InfiniteValues, LabelNotBinary, TooFewRows
+from pennant.training.errors import ColumnsMissing, InfiniteValues, TooFewRows
 from pennant.training.losses import Floats
+from pennant.training.problem import Problem, problem_of, require_variety
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class TrainingRows:
     Attributes:
         names: features, in the order of the declaration.
         x: shape (n, features), NaN where missing.
-        y: labels 0.0 or 1.0, shape (n,).
+        y: labels; see `problem` for their shape.
         weight: recency weights, shape (n,), mean 1.
         folds: the walk forward.
         warnings: oddities of features that are allowed but worth knowing.
@@ -37,6 +38,7 @@ class TrainingRows:
     weight: Floats
     folds: list[split.Fold]
     warnings: list[dict[str, object]]
+    problem: Problem
 
     @property
     def trained_from(self) -> datetime:
@@ -53,24 +55,25 @@ class TrainingRows:
         return split.recency_weights(self.label_known_at[fold.train], half_life_days)
 
 
-def read(use_case: UseCase, snapshot: Reference, lake: Lake) -> TrainingRows:
+def read(use_case: TrainedUseCase, snapshot: Reference, lake: Lake) -> TrainingRows:
     """Load the training rows of `snapshot`.
 
     Raises:
         ColumnsMissing: a declared feature is not in the snapshot.
         TooFewRows: fewer rows than `training.min_rows`, or a fold too small.
-        OneClass: one label only, in all rows or in a fold.
-        LabelNotBinary: a label other than 0 and 1.
+        OneClass: one label only, or a class without a row, in all rows or in a fold.
+        LabelNotBinary, LabelNotAllowed: a label that the task does not know.
         InfiniteValues: an infinite feature.
     """
     as_of = snapshot_manifest(lake, snapshot).as_of.astimezone(UTC)
     return from_frame(use_case, load_snapshot(lake, snapshot), as_of)
 
 
-def from_frame(use_case: UseCase, frame: pl.DataFrame, as_of: datetime) -> TrainingRows:
+def from_frame(use_case: TrainedUseCase, frame: pl.DataFrame, as_of: datetime) -> TrainingRows:
     """Build the training rows from a snapshot's frame; see `read`."""
     names = tuple(use_case.features)
     needed = ["event_time", "moment", "label_known_at", "label", *names]
+    needed += ["group"] if use_case.split.groups else []
     missing = [each for each in needed if each not in frame.columns]
     if missing:
         raise ColumnsMissing(missing, frame.columns)
@@ -80,27 +83,41 @@ def from_frame(use_case: UseCase, frame: pl.DataFrame, as_of: datetime) -> Train
     if kept.height < use_case.training.min_rows:
         raise TooFewRows("training rows", kept.height, use_case.training.min_rows)
     x = kept.select(pl.col(names).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
-    y = kept["label"].cast(pl.Float64).to_numpy()
+    y = labels_of(kept["label"])
+    problem = problem_of(use_case, y)
     event_time, moment, known = (_moments(kept[each]) for each in ("event_time", "moment", "label_known_at"))
-    folds = split.expanding_folds(event_time, moment, known, use_case.split)
-    _check(names, x, y)
-    split.require_both_classes(y, folds)
+    if use_case.split.groups is None:
+        folds = split.expanding_folds(event_time, moment, known, use_case.split)
+    else:
+        each = use_case.split.groups == "entity" and problem.task in {"binary", "multiclass"}
+        folds = split.grouped_folds(kept["group"].to_numpy(), y if each else None, use_case.split)
+    _check(names, x)
+    require_variety(problem, y, "training rows")
+    for fold in folds:
+        require_variety(problem, y[fold.train], f"fold {fold.number}, training")
     weight = split.recency_weights(known, use_case.training.recency_half_life_days)
     warnings = _warnings(use_case, names, x)
-    return TrainingRows(as_of, names, np.ascontiguousarray(x), y, event_time, known, weight, folds, warnings)
+    x = np.ascontiguousarray(x)
+    return TrainingRows(as_of, names, x, y, event_time, known, weight, folds, warnings, problem)
 
 
-def _check(names: tuple[str, ...], x: Floats, y: Floats) -> None:
-    odd = np.unique(y[~np.isin(y, (0.0, 1.0))])
-    if len(odd):
-        raise LabelNotBinary([float(each) for each in odd[:5]])
+def labels_of(column: pl.Series) -> Floats:
+    """Labels as numbers, shape (n,); of paths (n, 2 steps)."""
+    if column.dtype == pl.List:
+        return np.ascontiguousarray(
+            np.vstack([np.asarray(each) for each in column.to_list()]), dtype=np.float64
+        )
+    return column.cast(pl.Float64).to_numpy()
+
+
+def _check(names: tuple[str, ...], x: Floats) -> None:
     for name, column in zip(names, x.T, strict=True):
         infinite = int(np.isinf(column).sum())
         if infinite:
             raise InfiniteValues(name, infinite)
 
 
-def _warnings(use_case: UseCase, names: tuple[str, ...], x: Floats) -> list[dict[str, object]]:
+def _warnings(use_case: TrainedUseCase, names: tuple[str, ...], x: Floats) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for name, column in zip(names, x.T, strict=True):
         declared = use_case.features[name]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import TrainedUseCase
 from pennant.training.losses import Floats, Indices
 from pennant.training.rows import TrainingRows
 
@@ -22,7 +22,7 @@ def reference_index(rows: TrainingRows, seed: int) -> Indices:
     return np.sort(np.argsort(keys, kind="stable")[:size]).astype(np.int64)
 
 
-def golden_rows(use_case: UseCase, x: Floats, prediction: Floats) -> Floats:
+def golden_rows(use_case: TrainedUseCase, x: Floats, prediction: Floats) -> Floats:
     """20 rows of features, from the least to the greatest prediction; one lacks all that may be missing.
 
     Only rows that serving would accept are taken, as long as there are enough of them.

@@ -7,6 +7,7 @@ search gives the same trials whether its shards run at once, one by one, or are 
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,12 +18,12 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pennant.data.lake import Lake
-from pennant.declaration.model import Range, UseCase
+from pennant.declaration.model import Range, TrainedUseCase
 from pennant.reference import Reference
 from pennant.training import ensemble, parameters, rows
 from pennant.training.crossfit import out_of_fold
 from pennant.training.errors import StudyUnusable
-from pennant.training.losses import log_loss
+from pennant.training.problem import blend, row_losses
 from pennant.training.storage import opened
 from pennant.warehouse.lock import held
 
@@ -39,7 +40,7 @@ class SearchPlan:
 
 
 def prepare(
-    use_case: UseCase,
+    use_case: TrainedUseCase,
     snapshot: Reference,
     lake: Lake,
     storage_url: str,
@@ -79,7 +80,7 @@ def prepare(
 
 
 def run_shard(
-    use_case: UseCase, snapshot: Reference, lake: Lake, storage_url: str, study: str, shard: int
+    use_case: TrainedUseCase, snapshot: Reference, lake: Lake, storage_url: str, study: str, shard: int
 ) -> dict[str, float | int | None]:
     """Finish the trials of one shard; trials that are already complete are not repeated.
 
@@ -88,7 +89,7 @@ def run_shard(
     of trials, counted over all its runs, but never before its first trial.
 
     Returns:
-        `trials`: complete trials of this shard; `best`: the least log loss among them, None without any.
+        `trials`: complete trials of this shard; `best`: the least loss among them, None without any.
 
     Raises:
         StudyUnusable: `prepare` did not make this study for this snapshot.
@@ -120,8 +121,38 @@ def run_shard(
     return {"trials": len(done), "best": min(losses, default=None)}
 
 
+def search_alone(use_case: TrainedUseCase, data: rows.TrainingRows) -> parameters.Chosen:
+    """The hyper-parameters of the best trial, searched here and now, kept nowhere.
+
+    The same slots, seed and shards as a study's, so the same trials, as long as `search.minutes` do not end
+    one of the two.
+    """
+    budget, space = use_case.training.search, parameters.space(use_case, None)
+    tried: list[FrozenTrial] = []
+    began = time.monotonic()
+    for shard in range(budget.workers):
+        slots = list(range(shard, budget.trials, budget.workers))
+        done: list[FrozenTrial] = []
+        for slot in slots:
+            if tried and time.monotonic() - began > budget.minutes * 60:
+                break
+            values = _suggest(space.searched, done, budget.seed, slot, len(slots))
+            loss = _loss(use_case, data, space.complete(values))
+            distributions = {name: _distribution(each) for name, each in space.searched.items()}
+            done.append(
+                create_trial(
+                    params=values, distributions=distributions, value=loss, user_attrs={"slot": slot}
+                )
+            )
+            if not space.searched:
+                break  # every trial would be the same
+        tried += done
+    best = min(tried, key=lambda each: (_value(each), each.user_attrs["slot"]))
+    return space.complete(best.params)
+
+
 def best_parameters(
-    use_case: UseCase,
+    use_case: TrainedUseCase,
     snapshot: Reference,
     storage_url: str,
     study: str,
@@ -153,11 +184,12 @@ def best_parameters(
     return chosen, {**summary, "best_log_loss": _value(best), "overrides": stored}
 
 
-def _loss(use_case: UseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> float:
-    """Out-of-fold log loss of the ensemble that would be shipped with these hyper-parameters."""
+def _loss(use_case: TrainedUseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> float:
+    """Out-of-fold loss of the ensemble that would be shipped with these hyper-parameters."""
     fitted = out_of_fold(use_case, data, chosen)
-    matrix = fitted.matrix()
-    return log_loss(fitted.label, matrix @ ensemble.mixture_weights(matrix, fitted.label))
+    predictions = fitted.predictions()
+    weights = ensemble.mixture_weights(data.problem, predictions, fitted.label)
+    return float(row_losses(data.problem, fitted.label, blend(predictions, weights)).mean())
 
 
 def _load(storage: optuna.storages.RDBStorage, study: str) -> optuna.Study:
@@ -212,7 +244,10 @@ def _suggest(
     sampler = optuna.samplers.TPESampler(
         seed=seed * 100_003 + slot, n_startup_trials=max(3, min(10, slots // 3))
     )
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study of a moment is no news
     alone = optuna.create_study(sampler=sampler, direction="minimize")
+    optuna.logging.set_verbosity(verbosity)
     alone.add_trials(
         [
             create_trial(params=each.params, distributions=distributions, value=_value(each))

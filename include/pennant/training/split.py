@@ -6,12 +6,13 @@ its `label_known_at` alone.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pennant.declaration.model import Split
-from pennant.training.errors import OneClass, TooFewRows
+from pennant.training.errors import TooFewRows
 from pennant.training.losses import Floats, Indices
 
 Moments = NDArray[np.datetime64]
@@ -70,19 +71,50 @@ def expanding_folds(
     return folds
 
 
-def require_both_classes(label: Floats, folds: list[Fold]) -> None:
-    """Check that every training side holds zeros and ones.
+def grouped_folds(groups: NDArray[np.str_], label: Floats | None, split: Split) -> list[Fold]:
+    """Folds for data whose order in time says nothing: every row but those never judged validates once.
+
+    Args:
+        groups: whose rows stay together, shape (n,).
+        label: to part single rows evenly by class; None keeps groups whole, each its own fold while there
+            are no more than `split.folds`.
+        split: the declared split.
 
     Raises:
-        OneClass: one does not.
+        TooFewRows: a fold has fewer than 20 rows on either side.
     """
-    sides = [
-        ("training rows", label),
-        *((f"fold {each.number}, training", label[each.train]) for each in folds),
-    ]
-    for where, found in sides:
-        if found.min() == found.max():
-            raise OneClass(where, float(found[0]), len(found))
+    part = _parts(groups, label, split)
+    folds = []
+    for number in range(int(part.max(initial=-1)) + 1):
+        validate, train = (np.flatnonzero(side).astype(np.int64) for side in (part == number, part != number))
+        for side, found in (("validating", validate), ("training", train)):
+            if len(found) < MIN_FOLD_ROWS:
+                raise TooFewRows(f"fold {number + 1}, {side}", len(found), MIN_FOLD_ROWS)
+        folds.append(Fold(number + 1, train, validate))
+    return folds
+
+
+def _parts(groups: NDArray[np.str_], label: Floats | None, split: Split) -> Indices:
+    """The fold of each row; -1 for rows that are never judged."""
+    names = [name for name in np.unique(groups) if name not in split.train_only]
+    names.sort(key=_drawn)
+    part = np.full(len(groups), -1, dtype=np.int64)
+    if label is None:
+        sizes = np.zeros(min(split.folds, len(names)), dtype=np.int64)
+        for name in names:
+            rows = groups == name
+            least = int(np.argmin(sizes))
+            part[rows], sizes[least] = least, sizes[least] + rows.sum()
+        return part
+    order = np.argsort([_drawn(name) for name in groups], kind="stable")
+    for each in np.unique(label):
+        dealt = order[label[order] == each]
+        part[dealt] = np.arange(len(dealt)) % split.folds
+    return part
+
+
+def _drawn(name: str) -> str:
+    return sha256(str(name).encode()).hexdigest()
 
 
 def recency_weights(label_known_at: Moments, half_life_days: float) -> Floats:

@@ -37,7 +37,7 @@ class Member(Part):
     """One model file of the ensemble and its weight in the mean of probabilities."""
 
     name: str
-    kind: Literal["xgboost", "logistic"]
+    kind: Literal["xgboost", "logistic", "column"]
     file: Annotated[str, Field(pattern=r"^members/[A-Za-z0-9][A-Za-z0-9._-]*$")]
     weight: Share
 
@@ -71,7 +71,16 @@ class Isotonic(Part):
         return self
 
 
-Calibration = Annotated[NoCalibration | Platt | Isotonic, Field(discriminator="method")]
+class Beta(Part):
+    """`sigmoid(a ln p - b ln(1 - p) + c)`; neither a nor b below 0, so that no ranking turns round."""
+
+    method: Literal["beta"]
+    a: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    b: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    c: Finite
+
+
+Calibration = Annotated[NoCalibration | Platt | Isotonic | Beta, Field(discriminator="method")]
 
 
 class Intervals(Part):
@@ -119,10 +128,38 @@ class Manifest(BaseModel):
 
 
 class LogisticFile(Part):
-    """One logistic member: `sigmoid(intercept + sum(coef * ((x or impute) - mean) / scale))`."""
+    """One logistic member: `sigmoid(intercept + sum(coef * (column - mean) / scale))`.
+
+    The columns are the features, `impute` where one is missing, and after them the curved part of each
+    feature with knots: for K knots t_1 < ... < t_K, scaled to [0, 1], the K - 2 columns d_k - d_(K-1) with
+    d_k = (max(z - t_k, 0)**3 - max(z - t_K, 0)**3) / (t_K - t_k).
+    """
 
     impute: list[Finite]
     mean: list[Finite]
     scale: list[Annotated[float, Field(gt=0.0, allow_inf_nan=False)]]
     coef: list[Finite]
     intercept: Finite
+    knots: list[list[Finite]] = []
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        curved = [each for each in self.knots if each]
+        if self.knots and len(self.knots) != len(self.impute):
+            raise ValueError(f"knots: {len(self.knots)} lists for {len(self.impute)} features")
+        if any(len(each) < 3 or any(b <= a for a, b in pairwise(each)) for each in curved):
+            raise ValueError("knots: a feature has none, or three or more that rise")
+        columns = len(self.impute) + sum(len(each) - 2 for each in curved)
+        sizes = {len(each) for each in (self.mean, self.scale, self.coef)}
+        if sizes != {columns}:
+            raise ValueError(f"mean, scale, coef: lengths {sorted(sizes)}; {columns} columns are made")
+        return self
+
+
+class ColumnFile(Part):
+    """One member that takes a feature for its forecast: `sigmoid(sharpness * logit(x or instead))`."""
+
+    columns: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=1)]
+    instead: Annotated[list[Share], Field(min_length=1, max_length=1)]
+    sharpness: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    most: int = 0

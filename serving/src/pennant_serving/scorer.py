@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pennant_serving.errors import BundleRejected
-from pennant_serving.manifest import Calibration, Input, Isotonic, LogisticFile, Manifest, Platt
+from pennant_serving.manifest import (
+    Beta,
+    Calibration,
+    ColumnFile,
+    Input,
+    Isotonic,
+    LogisticFile,
+    Manifest,
+    Platt,
+)
 from pennant_serving.trees import Trees, TreesError
 
 Floats = NDArray[np.float64]
@@ -68,7 +77,7 @@ def logit(p: Floats) -> Floats:
 
 
 class Logistic:
-    """A logistic regression on imputed, standardised inputs."""
+    """A logistic regression on imputed inputs, perhaps bent by natural cubic splines, standardised."""
 
     def __init__(self, file: LogisticFile) -> None:
         self._impute = np.array(file.impute)
@@ -76,16 +85,55 @@ class Logistic:
         self._scale = np.array(file.scale)
         self._coef = np.array(file.coef)
         self._intercept = file.intercept
+        self._curved = [(at, np.array(knots)) for at, knots in enumerate(file.knots) if knots]
 
     def predict(self, rows: Floats) -> Floats:
         return sigmoid(self._intercept + self._terms(rows).sum(axis=1))
 
     def contributions(self, rows: Floats) -> Floats:
-        return np.column_stack([self._terms(rows), np.full(len(rows), self._intercept)])
+        terms = self._terms(rows)
+        own, start = terms[:, : len(self._impute)].copy(), len(self._impute)
+        for at, knots in self._curved:
+            end = start + len(knots) - 2
+            own[:, at] += terms[:, start:end].sum(axis=1)
+            start = end
+        return np.column_stack([own, np.full(len(rows), self._intercept)])
 
     def _terms(self, rows: Floats) -> Floats:
         filled = np.where(np.isnan(rows), self._impute, rows)
-        return np.asarray(self._coef * (filled - self._mean) / self._scale, dtype=np.float64)
+        columns = [filled, *(_curve(filled[:, at], knots) for at, knots in self._curved)]
+        made = np.hstack(columns) if self._curved else filled
+        return np.asarray(self._coef * (made - self._mean) / self._scale, dtype=np.float64)
+
+
+def _curve(column: Floats, knots: Floats) -> Floats:
+    """The curved part of a natural cubic spline; see `LogisticFile`."""
+    width = knots[-1] - knots[0]
+    z, at = (column - knots[0]) / width, (knots - knots[0]) / width
+    cubes = np.clip(z[:, None] - at, 0.0, None) ** 3
+    rise = (cubes - cubes[:, -1:]) / np.where(at[-1] > at, at[-1] - at, 1.0)
+    return np.asarray(rise[:, :-2] - rise[:, -2:-1], dtype=np.float64)
+
+
+class Column:
+    """A feature that is a probability already."""
+
+    def __init__(self, file: ColumnFile, inputs: int) -> None:
+        self._at, self._instead = file.columns[0], file.instead[0]
+        self._sharpness, self._inputs = file.sharpness, inputs
+
+    def predict(self, rows: Floats) -> Floats:
+        return sigmoid(self._logit(rows))
+
+    def contributions(self, rows: Floats) -> Floats:
+        bias = float(self._sharpness * logit(np.array([self._instead]))[0])
+        parts = np.zeros((len(rows), self._inputs + 1))
+        parts[:, self._at], parts[:, -1] = self._logit(rows) - bias, bias
+        return parts
+
+    def _logit(self, rows: Floats) -> Floats:
+        values = rows[:, self._at]
+        return np.asarray(self._sharpness * logit(np.where(np.isnan(values), self._instead, values)))
 
 
 def load_member(kind: str, name: str, content: bytes, inputs: list[Input]) -> MemberModel:
@@ -96,6 +144,8 @@ def load_member(kind: str, name: str, content: bytes, inputs: list[Input]) -> Me
     """
     if kind == "logistic":
         return _load_logistic(name, content, inputs)
+    if kind == "column":
+        return _load_column(name, content, inputs)
     try:
         trees = Trees(content)
         names, objective = trees.feature_names(), trees.objective()
@@ -116,10 +166,19 @@ def _load_logistic(name: str, content: bytes, inputs: list[Input]) -> Logistic:
         file = LogisticFile.model_validate_json(content, strict=True)
     except ValueError as error:
         raise BundleRejected("member", name, str(error), "the JSON of a logistic member") from error
-    sizes = {len(each) for each in (file.impute, file.mean, file.scale, file.coef)}
-    if sizes != {len(inputs)}:
-        raise BundleRejected("member", name, f"lists of length {sorted(sizes)}", f"length {len(inputs)}")
+    if len(file.impute) != len(inputs):
+        raise BundleRejected("member", name, f"{len(file.impute)} features", f"{len(inputs)} features")
     return Logistic(file)
+
+
+def _load_column(name: str, content: bytes, inputs: list[Input]) -> Column:
+    try:
+        file = ColumnFile.model_validate_json(content, strict=True)
+    except ValueError as error:
+        raise BundleRejected("member", name, str(error), "the JSON of a column member") from error
+    if file.columns[0] >= len(inputs):
+        raise BundleRejected("member", name, f"column {file.columns[0]}", f"0 to {len(inputs) - 1}")
+    return Column(file, len(inputs))
 
 
 class Scorer:
@@ -182,6 +241,9 @@ class Scorer:
 def _calibrate(calibration: Calibration, mixed: Floats) -> Floats:
     if isinstance(calibration, Platt):
         return sigmoid(calibration.slope * logit(mixed) + calibration.intercept)
+    if isinstance(calibration, Beta):
+        inside = np.clip(mixed, CLIP, 1.0 - CLIP)
+        return sigmoid(calibration.a * np.log(inside) - calibration.b * np.log1p(-inside) + calibration.c)
     if isinstance(calibration, Isotonic):
         inside = np.clip(mixed, CLIP, 1.0 - CLIP)
         return np.asarray(np.interp(inside, calibration.x, calibration.y), dtype=np.float64)

@@ -1,29 +1,41 @@
 """Gradient-boosted trees, through XGBoost's native Booster.
 
-The native API skips the scikit-learn wrapper, which costs more than the prediction itself. One thread:
-mapped tasks share the cores, and one thread gives the same bytes on every machine of one kind.
+The native API skips the scikit-learn wrapper, which costs more than the prediction itself. One thread for
+tables of usual size: mapped tasks share the cores, and one thread gives the same bytes on every machine of
+one kind. Large tables get all cores.
 """
 
-from collections.abc import Mapping
+import os
 from typing import Any
 
 import numpy as np
 
 from pennant.training.losses import Floats
-from pennant.training.members.base import Allowed, Parameters
+from pennant.training.members.base import Parameters
+from pennant.training.members.distributions import poisson
+from pennant.training.problem import Problem
 
 _ROUNDS = "n_estimators"
+MANY_VALUES = 10_000_000
+"""Tables with so many values are fitted by all cores."""
+OBJECTIVES = {
+    "binary": "binary:logistic",
+    "multiclass": "multi:softprob",
+    "count": "count:poisson",
+    "regression": "reg:squarederror",
+}
 
 
 class Trees:
     """A fitted booster."""
 
-    def __init__(self, booster: Any) -> None:
-        self._booster = booster
+    def __init__(self, booster: Any, problem: Problem) -> None:
+        self._booster, self._problem = booster, problem
 
     def predict(self, x: Floats) -> Floats:
-        """Probabilities, shape (n,)."""
-        return np.asarray(self._booster.inplace_predict(x), dtype=np.float64)
+        """A probability, one per class, a Poisson distribution, or a number per row."""
+        raw = np.asarray(self._booster.inplace_predict(x), dtype=np.float64)
+        return poisson(raw, self._problem.most) if self._problem.task == "count" else raw
 
     def content(self) -> bytes:
         """The model in XGBoost's UBJSON."""
@@ -31,34 +43,29 @@ class Trees:
 
 
 class XGBoost:
-    """Kind `xgboost`: objective `binary:logistic`, histogram trees, missing values learned."""
+    """Kind `xgboost`: histogram trees, missing values learned; of a count, the mean of a Poisson."""
 
     suffix = "ubj"
-    allowed: Mapping[str, Allowed] = {
-        "max_depth": Allowed(3, 1, 16, whole=True),
-        "learning_rate": Allowed(0.05, 1e-4, 1.0),
-        _ROUNDS: Allowed(100, 1, 5000, whole=True),
-        "min_child_weight": Allowed(5.0, 0.0, 1e5),
-        "subsample": Allowed(0.8, 0.05, 1.0),
-        "colsample_bytree": Allowed(1.0, 0.05, 1.0),
-        "gamma": Allowed(0.0, 0.0, 1e5),
-        "reg_lambda": Allowed(1.0, 0.0, 1e5),
-        "reg_alpha": Allowed(0.0, 0.0, 1e5),
-        "max_delta_step": Allowed(0.0, 0.0, 100.0),
-        "max_bin": Allowed(256, 2, 4096, whole=True),
-    }
 
-    def fit(self, x: Floats, y: Floats, weight: Floats, parameters: Parameters, seed: int) -> Trees:
-        """Boost `n_estimators` trees; `parameters` must hold every name of `allowed`."""
+    def fit(
+        self, x: Floats, y: Floats, weight: Floats, parameters: Parameters, seed: int, problem: Problem
+    ) -> Trees:
+        """Boost `n_estimators` trees; `parameters` must hold every name of the kind."""
         import xgboost  # seconds that an ensemble without trees need not pay
 
-        fixed = {
-            "objective": "binary:logistic",
+        threads = 1 if x.size < MANY_VALUES else (os.cpu_count() or 1)
+        fixed: dict[str, Any] = {
+            "objective": OBJECTIVES[problem.task],
             "tree_method": "hist",
-            "nthread": 1,
+            "nthread": threads,
             "seed": seed,
             "verbosity": 0,
         }
+        if problem.task == "multiclass":
+            fixed["num_class"] = problem.classes
         chosen = {name: value for name, value in parameters.items() if name != _ROUNDS}
-        data = xgboost.DMatrix(x, label=y, weight=weight, nthread=1)
-        return Trees(xgboost.train({**fixed, **chosen}, data, num_boost_round=int(parameters[_ROUNDS])))
+        data = xgboost.QuantileDMatrix(
+            x, label=y, weight=weight, nthread=threads, max_bin=int(parameters["max_bin"])
+        )
+        booster = xgboost.train({**fixed, **chosen}, data, num_boost_round=int(parameters[_ROUNDS]))
+        return Trees(booster, problem)

@@ -1,0 +1,134 @@
+"""`pennant backtest`: a walk forward over past periods, without Airflow and MLflow."""
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pennant.cli.data import BadSpan, moment_of, spans_of
+from pennant.cli.output import load_settings
+from pennant.errors import PennantError
+from pennant.platform.discover import is_running, located, running_settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from rich.progress import Progress
+
+    from pennant.declaration.model import TrainedUseCase
+    from pennant.settings import Settings
+
+_CORES = os.cpu_count() or 1
+_MOMENT = "An ISO date or moment, UTC."
+_FILE = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, as JSON.")]
+_PAGE = Annotated[Path | None, typer.Option("--report", help="Write a page with plots to this file.")]
+_WORKERS = Annotated[int, typer.Option(min=1, help="Periods at once. Default: one per core.")]
+
+
+class NothingToSettle(PennantError):
+    """A span without an event whose outcome is known."""
+
+    def __init__(self, use_case: str, start: str, end: str) -> None:
+        self.use_case, self.start, self.end = use_case, start, end
+        super().__init__(
+            f"{use_case}: no event from {start} to {end} has a known outcome. Choose another span, or look "
+            "whether its sources tell of that time"
+        )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("backtest")(backtest)
+
+
+def backtest(
+    name: Annotated[str, typer.Argument(help="Name of the use case.")],
+    start: Annotated[str, typer.Option("--from", help=f"{_MOMENT} The first period's start.")],
+    end: Annotated[str, typer.Option("--to", help=f"{_MOMENT} The last period's end.")],
+    file: _FILE = None,
+    page: _PAGE = None,
+    workers: _WORKERS = _CORES,
+) -> None:
+    """Train at each period's start on what was known then, predict the period, and settle it.
+
+    A running stack's data is used. Without one, the data is fetched first, into the folder `backtest` of the
+    home folder, with a PostgreSQL of its own for as long as that takes.
+
+    Example: pennant backtest nfl_games --from 2018-09-01 --to 2025-03-01 --json nfl.json
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from pennant.data.lake import Lake
+    from pennant.declaration.loader import load_trained
+    from pennant.gate import walk, walk_results
+
+    settings = load_settings()
+    use_case = load_trained(settings.use_cases / name)
+    since, until = moment_of(start), moment_of(end)
+    if since is None or until is None or since >= until:
+        raise BadSpan(f"{start} to {end}", "a --from before --to")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, transient=True) as bar:
+        settings, known_until = _data(use_case, settings, until, bar)
+        building = bar.add_task(f"Build the features of {name}", total=None)
+        given = walk.material(use_case, Lake(settings.lake), settings, known_until)
+        bar.remove_task(building)
+        work = list(walk.jobs(given, since, until))
+        if not work:
+            raise NothingToSettle(name, start, end)
+        walking = bar.add_task("Walk forward", total=len(work))
+        periods = walk.walked(work, min(workers, len(work)), lambda _: bar.advance(walking))
+    found = walk_results.to_json(use_case, periods, since, until)
+    if file is not None:
+        file.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    if page is not None:
+        from pennant.gate.walk_page import page_of
+
+        page.write_bytes(page_of(use_case, periods, found))
+    typer.echo("\n".join(_lines(found, file, page)))
+
+
+def _data(
+    use_case: "TrainedUseCase", settings: "Settings", until: "datetime", bar: "Progress"
+) -> "tuple[Settings, datetime]":
+    """Where the data is, fetched if need be, and until when it is known."""
+    from pennant.gate.own_data import fetched, newest, own
+
+    if settings.warehouse_url or is_running(located(settings)):
+        found = running_settings(settings) if is_running(located(settings)) else settings
+        return found, newest(use_case, found)
+    from math import ceil
+
+    alone = own(settings)
+    known = until + timedelta(hours=ceil(use_case.label.delay_hours))
+    windows = spans_of(use_case, None, known)
+    task = bar.add_task(f"Fetch {use_case.name}", total=len(windows) * len(use_case.sources))
+    fetched(use_case, alone, windows, lambda: bar.advance(task))
+    bar.remove_task(task)
+    return alone, windows[-1].as_of
+
+
+def _lines(found: dict[str, Any], file: Path | None, page: Path | None) -> list[str]:
+    metric, pooled = found["metric"], found["pooled"]
+    lines = [f"{found['use_case']}: {pooled['rows']} rows in {len(found['periods'])} periods, {metric}"]
+    for each in found["periods"]:
+        others = "  ".join(
+            f"{name} {told[metric]:.4f}" for name, told in each["baselines"].items() if metric in told
+        )
+        value = each["metrics"].get(metric)
+        lines.append(f"  {each['period']:<24} {each['rows']:>6} rows  model {value:.4f}  {others}")
+    lines.append(f"  {'all':<24} {pooled['rows']:>6} rows  model {pooled['metrics'][metric]:.4f}")
+    for name, told in pooled["differences"].items():
+        if told["mean"] is None or told["low"] is None:
+            continue
+        verdict = "better" if told["high"] < 0 else "worse" if told["low"] > 0 else "not told apart"
+        lines.append(
+            f"  model less {name} ({told['metric']}): {told['mean']:+.4f} "
+            f"[{told['low']:+.4f}, {told['high']:+.4f}]: {verdict}"
+        )
+    lines += [f"  written: {each}" for each in (file, page) if each is not None]
+    return lines

@@ -1,0 +1,225 @@
+"""A walk forward: at each period's start train on what was known then, predict the period, settle it.
+
+What is known is cut by its clocks: rows of features are those of their moments, labels to train on are in
+the version that was known at the period's start. Unlike a run of the training Dag nothing is held back for a
+gate: the period itself is what judges. Data whose order in time says nothing is judged fold by fold.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from multiprocessing import get_context
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pennant.data.lake import Lake
+from pennant.declaration.model import TrainedUseCase, UseCase
+from pennant.features.build import feature_rows, requests_of
+from pennant.features.labels import labels_of
+from pennant.features.module import features_module
+from pennant.features.tables import Tables, load_tables
+from pennant.gate.forecasts import Forecast, baselines_of
+from pennant.reference import Window
+from pennant.settings import Settings
+from pennant.training import fit, rows, search
+from pennant.training.losses import Floats
+from pennant.training.problem import Problem, check_labels
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that a walk needs, read and built once.
+
+    Attributes:
+        features: `entity`, `event_time`, `moment`, features, baselines, and `group` where folds are groups.
+        tables: what was known at the end.
+        until: the end of knowledge.
+    """
+
+    use_case: TrainedUseCase
+    features: pl.DataFrame
+    tables: Tables
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Job:
+    """One period: what to train on and what to predict."""
+
+    use_case: TrainedUseCase
+    period: str
+    as_of: datetime
+    train: pl.DataFrame
+    test: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Period:
+    """What came of a period.
+
+    Attributes:
+        name: `2018-09-01/2019-02-15`, or the fold's.
+        entity: shape (n,).
+        event_time: shape (n,), UTC.
+        y: labels.
+        problem: what was predicted.
+        forecasts: the model's under `model`, the baselines' under their names.
+        line: shape (n,), NaN where no line was offered; None for tasks without one.
+        market_over: the market's chance of the count being over the line.
+        weights: members of the model that count.
+    """
+
+    name: str
+    entity: list[str]
+    event_time: npt.NDArray[np.datetime64]
+    y: Floats
+    problem: Problem
+    forecasts: dict[str, Forecast]
+    line: Floats | None
+    market_over: Floats | None
+    weights: dict[str, float]
+    trained_rows: int
+
+
+def material(use_case: TrainedUseCase, lake: Lake, settings: Settings, until: datetime) -> Material:
+    """Read what was known at `until`, and build the features of all events that have a label by then."""
+    tables = load_tables(use_case, lake, until)
+    known = labels_of(use_case, tables).filter(~pl.col("void"))
+    requests = requests_of(use_case, tables, use_case.schedules.start, until, until)
+    asked = requests.join(known.select("entity"), on="entity", how="semi", maintain_order="left")
+    module = features_module(settings.use_cases / use_case.name)
+    made = feature_rows(use_case, module, tables, asked)
+    if use_case.split.groups is not None:
+        group = pl.col(use_case.split.groups).cast(pl.String).alias("group")
+        made = made.join(asked.select("entity", group), on="entity", how="left", maintain_order="left")
+    return Material(use_case, made, tables, until)
+
+
+def periods_of(use_case: TrainedUseCase, start: datetime, until: datetime) -> list[Window]:
+    """The periods between two moments, cut by the training schedule; without one by the features'."""
+    from croniter import croniter
+
+    schedules = use_case.schedules
+    cron = use_case.schedules.train if isinstance(use_case, UseCase) else schedules.features
+    ticks = [start]
+    walk = croniter(cron, start)
+    while (tick := walk.get_next(datetime)) < until:
+        ticks.append(tick)
+    return [Window(a, b) for a, b in zip(ticks, [*ticks[1:], until], strict=True)]
+
+
+def jobs(given: Material, start: datetime, until: datetime) -> Iterator[Job]:
+    """The periods from `start` to `until` that have events, or the folds."""
+    if given.use_case.split.groups is not None:
+        yield from _folds(given)
+        return
+    settled = _labelled(given, given.until)
+    for window in periods_of(given.use_case, start, until):
+        test = settled.filter(pl.col("event_time") > window.start, pl.col("event_time") <= window.as_of)
+        if test.height:
+            yield job(given, window, test)
+
+
+def job(given: Material, window: Window, test: pl.DataFrame) -> Job:
+    """One period: its rows to predict, and all rows to train on that were labelled at its start."""
+    oldest = window.start - timedelta(days=given.use_case.split.history_days)
+    train = _labelled(given, window.start).filter(pl.col("event_time") > oldest)
+    name = f"{window.start:%Y-%m-%d}/{window.as_of:%Y-%m-%d}"
+    return Job(_all_known(given.use_case), name, window.start, train, test)
+
+
+def walked(work: list[Job], workers: int, told: Callable[[Period], None]) -> list[Period]:
+    """Run the periods, several at once in processes of their own; in their order.
+
+    Args:
+        work: the periods.
+        workers: how many at once.
+        told: called with each period that is done.
+    """
+    if workers <= 1 or len(work) == 1:
+        found = []
+        for each in work:
+            found.append(run(each))
+            told(found[-1])
+        return found
+    done: dict[str, Period] = {}
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(run, each) for each in work]
+        try:
+            for future in as_completed(waiting):
+                period = future.result()
+                done[period.name] = period
+                told(period)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [done[each.period] for each in work]
+
+
+def run(work: Job) -> Period:
+    """Train and predict one period.
+
+    Raises:
+        TrainingRefused: too little was known at its start.
+    """
+    data = rows.from_frame(work.use_case, work.train, work.as_of)
+    fitted = fit.fit_rows(work.use_case, data, search.search_alone(work.use_case, data))
+    x = work.test.select(pl.col(data.names).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+    y = rows.labels_of(work.test["label"])
+    check_labels(data.problem, y)
+    forecasts = {"model": Forecast(np.ones(len(y), dtype=bool), fitted.predict(x))}
+    forecasts |= baselines_of(work.use_case, data, work.test)
+    line, market = _market(work)
+    return Period(
+        work.period,
+        work.test["entity"].to_list(),
+        work.test["event_time"].dt.replace_time_zone(None).to_numpy(),
+        y,
+        data.problem,
+        forecasts,
+        line,
+        market,
+        fitted.weights,
+        len(data.y),
+    )
+
+
+def _market(work: Job) -> tuple[Floats | None, Floats | None]:
+    market = work.use_case.market
+    if market is None or market.line_column is None:
+        return None, None
+    both = (market.line_column, market.probability_column)
+    line, over = (
+        work.test[f"baseline__{name}"].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in both
+    )
+    return line, over
+
+
+def _labelled(given: Material, at: datetime) -> pl.DataFrame:
+    """Rows whose label was known at a moment, as it was known then."""
+    frames = {name: each.filter(pl.col("known_at") <= at) for name, each in given.tables.frames.items()}
+    known = labels_of(
+        given.use_case, replace(given.tables, frames=frames, _corrected={}, _marks={}, _hashes={})
+    )
+    known = known.filter(~pl.col("void"), pl.col("first_known_at") <= at)
+    known = known.select("entity", "label", pl.col("first_known_at").alias("label_known_at"))
+    return given.features.join(known, on="entity", how="inner", maintain_order="left")
+
+
+def _folds(given: Material) -> Iterator[Job]:
+    everything = _labelled(given, given.until).sort("event_time", "entity")
+    data = rows.from_frame(_all_known(given.use_case), everything, given.until)
+    for fold in data.folds:
+        test, train = everything[fold.validate], everything[fold.train]
+        groups = test["group"].unique().sort().to_list()
+        name = " ".join(groups) if len(groups) < 4 else f"fold {fold.number}"
+        yield Job(_all_known(given.use_case), name, given.until, train, test)
+
+
+def _all_known(use_case: TrainedUseCase) -> TrainedUseCase:
+    """Nothing is held back for a gate: the period judges."""
+    whole = use_case.split.model_copy(update={"fresh_days": 0})
+    return use_case.model_copy(update={"split": whole})
