@@ -2,10 +2,9 @@
 
 A linear state space model, followed game by game (Kalman 1960, "A New Approach to Linear Filtering and
 Prediction Problems", Journal of Basic Engineering 82). The state, all of it in points, is one rating per
-team, one per quarterback, and three effects of the league: the home field, a day more of rest, and a
-post-season game at home. A game tells of the sum
+team, one per quarterback, and the league's effects (the home field, a day of rest). A game tells of the sum
 
-    home team + its starter - away team - its starter + home field + rest * days + post-season
+    home team + its starter - away team - its starter + each effect times the game's factor
 
 three times: its closing line tells it closely; its margin tells it roughly, and where it goes beyond the line
 the next lines follow it; how the teams played (`performance`), told some days later, says the same with less
@@ -16,7 +15,7 @@ It does *not* know other injuries, trades or the weather: the line of the game i
 """
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,13 +27,19 @@ from pennant.features.elo import rating_at
 from pennant.features.view import View
 
 Floats = npt.NDArray[np.float64]
-EFFECTS = ("home_field", "rest_day", "postseason")
 LEAGUE = "league"
 """Entity of the timeline of the effects."""
-COLUMNS = (
-    "season", "week", "home_team", "away_team", "home_starter", "away_starter", "neutral", "postseason",
-    "rest_days", "spread_line", "margin",
-)  # fmt: skip
+GAME = ("season", "week", "home_team", "away_team", "home_starter", "away_starter", "spread_line", "margin")
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Points that a factor of a game is worth to the home side, as far as is known before any game."""
+
+    mean: float
+    deviation: float
+    week: float = 0.0
+    """How far it wanders in a week."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,8 @@ class StarterRules:
     starter_reversion: float
     seasons_remembered: int
     """A quarterback who did not start for so many seasons is as one never seen."""
-    effects: tuple[float, float, float]
-    """Means of `EFFECTS` at the start."""
-    effects_start: tuple[float, float, float]
-    home_field_week: float
+    effects: Mapping[str, Effect]
+    """By the column of the games, and of the requests, that holds the factor."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class StarterRatings:
     Attributes:
         teams: entity, known_at, value, season.
         starters: the same of quarterbacks; value null for one who is no longer remembered.
-        effects: entity (`LEAGUE`), known_at and `EFFECTS`.
+        effects: entity (`LEAGUE`), known_at and a column per effect.
     """
 
     teams: pl.DataFrame
@@ -94,16 +97,15 @@ def starter_ratings(
     """Follow games in the order they became known.
 
     Args:
-        games: rows of `View.events` with `key` and `COLUMNS`: neutral and postseason are flags, rest_days the
-            home side's days of rest less the away side's, spread_line the points by which the home side is
-            favoured, margin home less away. A missing starter tells nothing of any quarterback; a row with
-            another null is passed over.
+        games: rows of `View.events` with `key`, `GAME` and the effects' factors: spread_line is the points
+            by which the home side is favoured, margin home less away. A missing starter tells nothing of any
+            quarterback, a missing factor is 0; a row with another null is passed over.
         performances: `key`, known_at, `performance`: the margin that the teams' play was worth. A game
             without one is told of by its line and margin.
         rules: the constants.
         key: the column that names a game.
     """
-    needed = [name for name in COLUMNS if not name.endswith("_starter")]
+    needed = [name for name in GAME if not name.endswith("_starter")]
     used = games.drop_nulls(needed).with_row_index("_row")
     told = performances.drop_nulls("performance").join(used.select(key, "_row", known="known_at"), on=key)
     both = pl.concat(
@@ -113,7 +115,8 @@ def starter_ratings(
         ]
     ).sort("known_at", pl.col("performance").is_not_null(), "_row")
     followed = _Filter(rules, used["home_team"].n_unique() + used["away_team"].n_unique(), _starters(used))
-    rows = [_Game(*row) for row in used.select(COLUMNS).iter_rows()]
+    factors = used.select(pl.col(each).cast(pl.Float64).fill_null(0.0) for each in rules.effects).rows()
+    rows = [_Game(*(*row, each)) for row, each in zip(used.select(GAME).rows(), factors, strict=True)]
     moments = both["known_at"].to_list()
     for at, (moment, row, performance) in enumerate(both.iter_rows()):
         if performance is None:
@@ -131,7 +134,7 @@ def _starters(games: pl.DataFrame) -> int:
 
 @dataclass(frozen=True)
 class _Game:
-    """A row of `COLUMNS`."""
+    """A row of `GAME`, and the factors of the effects."""
 
     season: int
     week: int
@@ -139,11 +142,9 @@ class _Game:
     away: str
     home_starter: str | None
     away_starter: str | None
-    neutral: bool
-    postseason: bool
-    rest_days: float
     line: float
     margin: float
+    factors: tuple[float, ...]
 
 
 @dataclass
@@ -181,12 +182,13 @@ class _Filter:
     """The state at one moment, and the rows of the timelines so far."""
 
     def __init__(self, rules: StarterRules, teams: int, starters: int) -> None:
-        size = len(EFFECTS) + teams + starters
+        effects = list(rules.effects.values())
+        self.used = len(effects)
         self.rules = rules
-        self.mean, self.covariance = np.zeros(size), np.zeros((size, size))
-        self.mean[: len(EFFECTS)] = rules.effects
-        np.fill_diagonal(self.covariance[: len(EFFECTS), : len(EFFECTS)], np.square(rules.effects_start))
-        self.used = len(EFFECTS)
+        self.mean = np.zeros(self.used + teams + starters)
+        self.covariance = np.zeros((self.mean.size, self.mean.size))
+        for at, effect in enumerate(effects):
+            self.mean[at], self.covariance[at, at] = effect.mean, effect.deviation**2
         self.free: list[int] = []
         self.teams: dict[str, int] = {}
         self.starters: dict[str, int] = {}
@@ -194,7 +196,7 @@ class _Filter:
         self.season: int | None = None
         self.week: int | None = None
         self.told = {name: _Told() for name in ("teams", "starters")}
-        self.effects: list[tuple[str, datetime, float, float, float]] = []
+        self.effects: list[tuple[object, ...]] = []
         self.forgotten: list[str] = []
 
     def play(self, game: _Game) -> None:
@@ -226,11 +228,12 @@ class _Filter:
         gone = np.full(len(self.forgotten), np.nan)
         self.told["starters"].add(self.forgotten, moment, season, gone)
         self.forgotten = []
-        home, rest, post = self.mean[: len(EFFECTS)].tolist()
-        self.effects.append((LEAGUE, moment, home, rest, post))
+        self.effects.append((LEAGUE, moment, *self.mean[: len(self.rules.effects)].tolist()))
 
     def ratings(self, moment: pl.DataType) -> StarterRatings:
-        effects = {"entity": pl.String(), "known_at": moment} | dict.fromkeys(EFFECTS, pl.Float64())
+        effects = {"entity": pl.String(), "known_at": moment} | dict.fromkeys(
+            self.rules.effects, pl.Float64()
+        )
         return StarterRatings(
             self.told["teams"].frame(moment),
             self.told["starters"].frame(moment),
@@ -249,8 +252,7 @@ class _Filter:
 
     def _sum(self, game: _Game) -> tuple[npt.NDArray[np.int64], Floats]:
         """What a game's line is the sum of: places in the state, and factors."""
-        home = 0.0 if game.neutral else 1.0
-        parts = [(0, home), (1, game.rest_days), (2, home if game.postseason else 0.0)]
+        parts = list(enumerate(game.factors))
         parts += [(self.teams[game.home], 1.0), (self.teams[game.away], -1.0)]
         for starter, sign in ((game.home_starter, 1.0), (game.away_starter, -1.0)):
             if starter is not None:
@@ -264,7 +266,8 @@ class _Filter:
             self._summer(season)
         elif self.week is not None and week != self.week:
             self._wander(rules.team_week, rules.starter_week)
-            self.covariance[0, 0] += rules.home_field_week**2
+            for at, effect in enumerate(rules.effects.values()):
+                self.covariance[at, at] += effect.week**2
         self.season, self.week = season, week
 
     def _summer(self, season: int) -> None:
@@ -338,9 +341,7 @@ def expected_line(
     ratings: StarterRatings,
     rules: StarterRules,
     starters: tuple[pl.Series, pl.Series],
-    neutral: pl.Expr,
-    postseason: pl.Expr,
-    rest_days: pl.Expr,
+    factors: pl.DataFrame,
 ) -> pl.Series:
     """The line that the ratings give each request, in points by which the home side is favoured.
 
@@ -349,19 +350,15 @@ def expected_line(
         ratings: of `starter_ratings`.
         rules: the constants.
         starters: who starts for the home and for the away side; null adds nothing.
-        neutral: flag over the requests, as are the next two in `COLUMNS`.
-        postseason: flag.
-        rest_days: days of rest, home less away.
+        factors: the effects' factors, a column each, in the order of the requests; null is 0.
     """
     mine, theirs = (
         rating_at(view, ratings.teams, side, 0.0, 0.0, rules.team_reversion)
         for side in ("home_team", "away_team")
     )
     passing, against = (starter_value(view, ratings, rules, each).fill_null(0.0) for each in starters)
-    found = view.asof(pl.lit(LEAGUE), ratings.effects, *EFFECTS)
-    home, rest, post = (found[name].fill_null(rules.effects[at]) for at, name in enumerate(EFFECTS))
-    asked = view.requests.select(
-        at_home=pl.when(neutral).then(0.0).otherwise(1.0), post=postseason.cast(pl.Float64), days=rest_days
-    )
-    around = asked["at_home"] * (home + post * asked["post"]) + rest * asked["days"].fill_null(0.0)
-    return mine - theirs + passing - against + around
+    line = mine - theirs + passing - against
+    worth = view.asof(pl.lit(LEAGUE), ratings.effects, *rules.effects)
+    for name, effect in rules.effects.items():
+        line += worth[name].fill_null(effect.mean) * factors[name].cast(pl.Float64).fill_null(0.0)
+    return line

@@ -3,19 +3,21 @@
 The constants below were chosen on the seasons up to 2017; later seasons were only measured.
 """
 
+from datetime import timedelta
+
 import polars as pl
 
-from pennant.features.blocks import decayed_mean, difference, sides
 from pennant.features.elo import EloRules, elo, elo_difference, elo_probability
 from pennant.features.market import moneyline_probability, spread_probability
 from pennant.features.quarterbacks import (
-    StarterRatings,
+    Effect,
     StarterRules,
     expected_line,
     starter_ratings,
     starter_value,
     usual_starters,
 )
+from pennant.features.stakes import League, at_stake, stakes
 from pennant.features.view import View
 
 # FiveThirtyEight's constants (github.com/fivethirtyeight/nfl-elo-game); it started new clubs at 1300.
@@ -37,12 +39,29 @@ STARTERS = StarterRules(
     starter_summer=0.76,
     starter_reversion=0.18,
     seasons_remembered=3,
-    effects=(2.5, 0.06, 0.2),
-    effects_start=(0.5, 0.05, 0.3),
-    home_field_week=0.015,
+    effects={
+        "home_field": Effect(2.5, 0.5, week=0.015),
+        "postseason_home": Effect(0.2, 0.3),
+        "rest_days": Effect(0.06, 0.05),
+        "playing_for_a_place": Effect(1.0, 0.5),
+        "division_won": Effect(-2.0, 0.5),
+    },
 )
-FORM_HALF_LIFE_GAMES = 5.0
-PLAY_HALF_LIFE_GAMES = 8.0
+LEAGUE = League(
+    divisions={
+        ("AFC", "East"): ("BUF", "MIA", "NE", "NYJ"),
+        ("AFC", "North"): ("BAL", "CIN", "CLE", "PIT"),
+        ("AFC", "South"): ("HOU", "IND", "JAX", "TEN"),
+        ("AFC", "West"): ("DEN", "KC", "LAC", "LV"),
+        ("NFC", "East"): ("DAL", "NYG", "PHI", "WAS"),
+        ("NFC", "North"): ("CHI", "DET", "GB", "MIN"),
+        ("NFC", "South"): ("ATL", "CAR", "NO", "TB"),
+        ("NFC", "West"): ("ARI", "LA", "SEA", "SF"),
+    },
+    since=2002,
+    places={2002: 6, 2020: 7},
+    games={2002: 16, 2021: 17},
+)
 USUAL_GAMES = 5
 PASSING, RUNNING, GIVEN_BACK = 0.63, 0.47, 2.0
 """What lines follow of an expected point added by a pass or a run, and points per turnover."""
@@ -53,44 +72,43 @@ TABLES_ZONE = "America/New_York"
 
 HOME, AWAY = pl.col("home_team"), pl.col("away_team")
 NEUTRAL = pl.col("location") == "Neutral"
-POSTSEASON = pl.col("game_type") != "REG"
-RESTED = pl.col("home_rest").clip(*REST_DAYS) - pl.col("away_rest").clip(*REST_DAYS)
+REGULAR = pl.col("game_type") == "REG"
+FACTORS = (
+    pl.when(NEUTRAL).then(0.0).otherwise(1.0).alias("home_field"),
+    (~REGULAR & ~NEUTRAL).cast(pl.Float64).alias("postseason_home"),
+    (pl.col("home_rest").clip(*REST_DAYS) - pl.col("away_rest").clip(*REST_DAYS)).alias("rest_days"),
+)
+LEAD = timedelta(hours=1)
+"""Of the requests; finished games are seen as they were so long before kick-off."""
+LAST_WEEK = (REGULAR & LEAGUE.last_week()).cast(pl.Float64)
+AT_STAKE = {"playing_for_a_place": "open", "division_won": "won"}
+"""Factors of the last week's games, and the columns of `stakes` whose difference they are."""
 LOST_FUMBLES = ("sack_fumbles_lost", "rushing_fumbles_lost", "receiving_fumbles_lost")
 
 
 def features(view: View) -> pl.DataFrame:
     """One row per request; see use_case.yaml for the units."""
-    games = _started(view)
-    play = _play(view, games)
-    ratings = starter_ratings(games, play.select("game_id", "known_at", "performance"), STARTERS)
+    told = stakes(_games(view, "schedule", "result").filter(REGULAR), LEAGUE)
+    games = _started(view, told)
+    ratings = starter_ratings(games, _play(view, games), STARTERS)
     usual = usual_starters(games, USUAL_GAMES)
-    starting = view.own("games", "starters", "home_qb_id", "away_qb_id")
     customary = [view.asof(side, usual)["value"] for side in (HOME, AWAY)]
     # Whoever asks days ahead does not know who starts: then the usual one does.
-    both = [each.zip_with(each.is_not_null(), other) for each, other in zip(starting, customary, strict=True)]
-    value, instead = (_values(view, ratings, each) for each in (both, customary))
-    changed = [mine - theirs for mine, theirs in zip(value, instead, strict=True)]
-    form, playing = (
-        decayed_mean(sides(rows, {"points": pair}), pl.col("points") - pl.col("points_against"), half_life)
-        for rows, pair, half_life in (
-            (games, ("home_score", "away_score"), FORM_HALF_LIFE_GAMES),
-            (play, ("home_worth", "away_worth"), PLAY_HALF_LIFE_GAMES),
-        )
+    named = view.own("games", "starters", "home_qb_id", "away_qb_id")
+    home, away = (
+        each.zip_with(each.is_not_null(), other) for each, other in zip(named, customary, strict=True)
     )
-    flags = view.requests.select(
-        NEUTRAL.cast(pl.Float64).alias("neutral_field"),
-        pl.col("week").cast(pl.Float64),
-        RESTED.cast(pl.Float64).alias("rest_difference"),
+    mine, theirs, my_usual, their_usual = (
+        starter_value(view, ratings, STARTERS, each) for each in (home, away, *customary)
     )
-    line = expected_line(view, ratings, STARTERS, (both[0], both[1]), NEUTRAL, POSTSEASON, RESTED)
-    return flags.with_columns(
-        view.requests["entity"],
-        line.alias("expected_line"),
-        (value[0] - value[1]).alias("quarterback_difference"),
-        (changed[0] - changed[1]).alias("quarterback_change_difference"),
-        difference(view, playing, HOME, AWAY).alias("play_form_difference"),
-        difference(view, form, HOME, AWAY).alias("margin_form_difference"),
+    factors = _factors(view.requests, told, pl.col("moment"))
+    return view.requests.select(
+        "entity",
+        expected_line(view, ratings, STARTERS, (home, away), factors).alias("expected_line"),
+        (mine - theirs).alias("quarterback_difference"),
+        ((mine - my_usual) - (theirs - their_usual)).alias("quarterback_change_difference"),
         _elo_difference(view, games).alias("elo_difference"),
+        NEUTRAL.cast(pl.Float64).alias("neutral_field"),
     )
 
 
@@ -126,8 +144,8 @@ def _games(view: View, *groups: str) -> pl.DataFrame:
     )
 
 
-def _started(view: View) -> pl.DataFrame:
-    """Finished games with who started, as far as that was known when they were over, and their lines."""
+def _started(view: View, told: pl.DataFrame) -> pl.DataFrame:
+    """Finished games with what was known when they were over: who started, the lines, what was at stake."""
     games = _games(view, "schedule", "result")
     started = view.events("games", "starters").select(
         "game_id", named_at="known_at", home_starter="home_qb_id", away_starter="away_qb_id"
@@ -136,11 +154,18 @@ def _started(view: View) -> pl.DataFrame:
     games = games.join(started, on="game_id", how="left", maintain_order="left")
     games = games.join(lines, on="game_id", how="left", maintain_order="left")
     in_time = {"home_starter": "named_at", "away_starter": "named_at", "spread_line": "closed_at"}
-    return games.with_columns(
-        POSTSEASON.alias("postseason"),
-        RESTED.cast(pl.Float64).alias("rest_days"),
-        *(pl.when(pl.col(at) <= pl.col("known_at")).then(name).alias(name) for name, at in in_time.items()),
+    games = games.with_columns(
+        pl.when(pl.col(at) <= pl.col("known_at")).then(name).alias(name) for name, at in in_time.items()
     )
+    return games.hstack(_factors(games, told, pl.col("event_time") - LEAD))
+
+
+def _factors(games: pl.DataFrame, told: pl.DataFrame, moment: pl.Expr) -> pl.DataFrame:
+    """The factors of `STARTERS.effects`; what is at stake counts in the last week, as known at the moment."""
+    differences = at_stake(games, told, moment)
+    last = games.select(LAST_WEEK).to_series()
+    made = [(differences[each] * last).fill_null(0.0).alias(name) for name, each in AT_STAKE.items()]
+    return games.select(*FACTORS, *made)
 
 
 def _play(view: View, games: pl.DataFrame) -> pl.DataFrame:
@@ -163,7 +188,7 @@ def _play(view: View, games: pl.DataFrame) -> pl.DataFrame:
         + GIVEN_BACK * lost,
     )
     weeks = weeks.filter(pl.col("attempts") > 0)
-    both = games.select("game_id", "event_time", "season", "week", "home_team", "away_team", over="known_at")
+    both = games.select("game_id", "season", "week", "home_team", "away_team", over="known_at")
     for where in ("home", "away"):
         named = weeks.select(
             "season",
@@ -174,12 +199,7 @@ def _play(view: View, games: pl.DataFrame) -> pl.DataFrame:
         )
         both = both.join(named, on=["season", "week", f"{where}_team"], how="inner", maintain_order="left")
     known = pl.max_horizontal("over", "home_at", "away_at")
-    both = both.with_columns(known_at=known, performance=pl.col("home_worth") - pl.col("away_worth"))
-    return both.sort("known_at", "event_time", "game_id")
-
-
-def _values(view: View, ratings: StarterRatings, starters: list[pl.Series]) -> list[pl.Series]:
-    return [starter_value(view, ratings, STARTERS, each) for each in starters]
+    return both.select("game_id", known_at=known, performance=pl.col("home_worth") - pl.col("away_worth"))
 
 
 def _elo_538(view: View) -> pl.Series:
