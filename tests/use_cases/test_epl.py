@@ -26,6 +26,8 @@ from pennant.reference import Window
 from .conftest import USE_CASES, Ingested, year_windows
 
 EDGES = (2000, 2006, 2019, 2023, 2025)
+BEFORE_2019 = datetime(2019, 7, 1, tzinfo=UTC)
+"""The constants were chosen on what came before; nothing is asserted of how good they are after it."""
 LONDON = ZoneInfo("Europe/London")
 Match = dict[str, object]
 
@@ -208,13 +210,10 @@ def test_features_of_a_match_are_those_of_a_computation_by_hand(snapshot, matche
         own = [each for each in known if club in (each["HomeTeam"], each["AwayTeam"])]
         rest = (match["start"] - own[-1]["start"]) / timedelta(days=1)
         expected[f"{side}_rest"] = min(rest, 21.0)
-        since = moment - timedelta(days=30)
-        expected[f"{side}_density"] = sum(each["start"] + timedelta(hours=2.5) > since for each in own)
         before = {each["season"] for each in own}
         expected[f"{side}_promoted"] = float(match["season"] - 1 not in before)
-    whole = sum(1 / price for price in opening(match)) if opening(match) else None
     for number, outcome in enumerate(("home", "draw", "away")):
-        expected[f"opening_{outcome}"] = 1 / opening(match)[number] / whole if whole else None
+        expected[f"opening_{outcome}"] = by_hand_fair(opening(match))[number] if opening(match) else None
     for feature, value in expected.items():
         assert row[feature] == (None if value is None else pytest.approx(value)), feature
 
@@ -229,6 +228,60 @@ def by_hand_points(known: list[Match], match: Match, side: str) -> float:
     return sum(points) / len(points)
 
 
+def by_hand_fair(prices: list[float]) -> list[float]:
+    """Inverse prices to the power that makes them sum to one, found by halving."""
+    low, high = 0.5, 2.0
+    for _ in range(60):
+        power = (low + high) / 2
+        low, high = (power, high) if sum(price**-power for price in prices) > 1 else (low, power)
+    return [price**-power for price in prices]
+
+
+@pytest.mark.parametrize(
+    ("name", "home", "away"),
+    [
+        # Level with United at the top with one match to go; two points above the third from the bottom.
+        ("2011 Man City QPR", 0.08, 0.28),
+        # Champions since the Monday before, and a club in the middle.
+        ("2015 Leicester Everton", 0.0, 0.0),
+        # Four points behind the fourth place with five matches to go.
+        ("2022 Liverpool Fulham", 0.08 / 5**1.3, 0.0),
+        ("2022 Fulham Liverpool", 0.0, 0.0),
+    ],
+)
+def test_the_last_matches_mean_most_to_those_who_may_still_go_down(snapshot, name, home, away) -> None:
+    row = snapshot.filter(pl.col("entity") == name)
+    assert row["stakes_difference"].item() == pytest.approx(home - away)
+
+
+def test_at_home_nobody_was_told_of_the_empty_grounds_but_the_prices_followed(snapshot) -> None:
+    edge = dict(
+        snapshot.group_by(pl.col("event_time").dt.year()).agg(pl.col("league_home_edge").mean()).rows()
+    )
+    assert edge[2021] < edge[2019] - 0.05
+    assert edge[2021] < edge[2022]
+
+
+def test_the_prices_of_earlier_matches_say_more_than_their_goals_and_less_than_the_matchs_own(
+    snapshot,
+) -> None:
+    told = snapshot.filter(pl.col("event_time").is_between(datetime(2006, 7, 1, tzinfo=UTC), BEFORE_2019))
+    scores = [
+        ranked_score(told, name) for name in ("baseline__goals", "goals", "opening", "baseline__market")
+    ]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] - scores[1] > 0.002
+    assert scores[1] < 0.192
+
+
+def ranked_score(rows: pl.DataFrame, name: str) -> float:
+    """Mean ranked probability score of three chances."""
+    home, draw, _ = (rows[f"{name}_{each}"] for each in ("home", "draw", "away"))
+    first = home - (rows["label"] == 0).cast(pl.Float64)
+    second = home + draw - (rows["label"] <= 1).cast(pl.Float64)
+    return float(((first**2 + second**2) / 2).mean())
+
+
 def opening(match: Match) -> list[float] | None:
     for book in ("Avg", "BbAv", "B365"):
         if match.get(f"{book}H"):
@@ -236,18 +289,51 @@ def opening(match: Match) -> list[float] | None:
     return None
 
 
-def test_declared_views_hold_every_clubs_form_up_to_now(epl: Ingested) -> None:
+def test_declared_views_hold_what_is_known_of_every_club_up_to_now(epl: Ingested) -> None:
     tables = load_tables(epl.use_case, epl.lake, datetime(2006, 7, 1, tzinfo=UTC))
     made = timelines(features_module(USE_CASES / "epl_matches"), tables, datetime(2006, 7, 1, tzinfo=UTC))
-    assert list(made) == ["club_form", "club_shots", "league"]
+    assert list(made) == ["club_last", "club_shots", "strength", "club_stakes"]
     clubs = set(tables.versions("matches", "fixture")["HomeTeam"])
-    assert set(made["club_form"]["entity"]) == clubs
-    assert made["league"].height > 400
+    assert set(made["club_last"]["entity"]) == clubs
+    assert set(made["strength"]["entity"]) == clubs | {"league"}
+    assert made["strength"].filter(pl.col("entity") == "league").height > 400
 
 
 def test_no_feature_looks_ahead(epl: Ingested) -> None:
     until = datetime(2006, 7, 1, tzinfo=UTC)
     assert leaks(epl.use_case, epl.lake, epl.settings, until, moments=4) == []
+
+
+def test_no_feature_looks_ahead_in_the_last_weeks_of_a_season_with_closing_prices(epl: Ingested) -> None:
+    until, start = BEFORE_2019, datetime(2019, 4, 10, tzinfo=UTC)
+    held = load_tables(epl.use_case, epl.lake, until)
+    since = datetime(2017, 7, 1, tzinfo=UTC)
+    late = {group: rows.filter(pl.col("event_time") > since) for group, rows in held.frames.items()}
+    tables = replace(held, frames=late)
+    requests = requests_of(epl.use_case, tables, start, until, until)
+    assert requests.height > 50
+    assert (
+        leaks_of(epl.use_case, features_module(USE_CASES / "epl_matches"), tables, requests, moments=4) == []
+    )
+
+
+def test_a_planted_look_at_the_closing_price_of_the_match_itself_is_found(epl: Ingested) -> None:
+    until, start = BEFORE_2019, datetime(2019, 3, 1, tzinfo=UTC)
+    held = load_tables(epl.use_case, epl.lake, until)
+    season = {group: rows.filter(pl.col("event_time") > start) for group, rows in held.frames.items()}
+    tables = replace(held, frames=season)
+    requests = requests_of(epl.use_case, tables, start, until, until)
+    honest = features_module(USE_CASES / "epl_matches")
+
+    def features(view) -> pl.DataFrame:
+        closing = view.tables.versions("matches", "closing").select("match_id", "PSCH")
+        own = view.requests.select("match_id").join(closing, on="match_id", how="left", maintain_order="left")
+        return honest.features(view).with_columns((1.0 / own["PSCH"]).alias("goals_home"))
+
+    module = SimpleNamespace(features=features, baselines=honest.baselines)
+    assert {leak.feature for leak in leaks_of(epl.use_case, module, tables, requests, moments=1)} == {
+        "goals_home"
+    }
 
 
 def test_a_planted_look_at_the_shots_of_the_match_itself_is_found(epl: Ingested) -> None:

@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pennant.features.view import View
@@ -23,6 +24,11 @@ from pennant.features.view import View
 MOST_GOALS = 15
 """Scores summed over; a side that expects five goals scores more once in 15,000 matches."""
 LEAGUE = "league"
+OUTCOMES = ("home", "draw", "away")
+NEWTON_STEPS = 8
+"""Prices of 25 seasons are met to 1e-12 after six."""
+_STEP = 1e-6
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -124,24 +130,62 @@ def outcome_probabilities(expected: pl.DataFrame, low_score: float = 0.0) -> pl.
     Returns:
         Columns `home`, `draw`, `away`, which sum to one; null where an expectation is.
     """
+    home, away = (expected[side].to_numpy().astype(float) for side in ("home", "away"))
+    return pl.DataFrame(_chances(home, away, low_score), list(OUTCOMES), orient="row").fill_nan(None)
+
+
+def implied_goals(chances: pl.DataFrame, low_score: float = 0.0) -> pl.DataFrame:
+    """The goals that three chances speak of: what `outcome_probabilities` would turn into them.
+
+    Newton's method on the log odds of home against away and of a draw, a fixed number of steps for every
+    row, so that a row's answer does not depend on the others.
+
+    Args:
+        chances: columns `home`, `draw`, `away`, which sum to one.
+        low_score: Dixon and Coles' rho.
+
+    Returns:
+        `lead` and `level`, half the difference and half the sum of the two log-rates: `exp(level + lead)` is
+        the goals of the home side. Null where a chance is, and where none or a certain one is among them.
+    """
+    given = chances.select(OUTCOMES).to_numpy().astype(float)
+    whole = ((given > 0.0) & (given < 1.0)).all(axis=1)
+    wanted = _log_odds(np.where(whole[:, None], given, 1.0 / 3.0))
+    lead, level = 0.36 * wanted[0], np.full(len(given), 0.25)
+    for _ in range(NEWTON_STEPS):
+        at, right, up = (
+            _log_odds(_chances(np.exp(level + dy + lead + dx), np.exp(level + dy - lead - dx), low_score))
+            for dx, dy in ((0.0, 0.0), (_STEP, 0.0), (0.0, _STEP))
+        )
+        (a, c), (b, d) = (right - at) / _STEP, (up - at) / _STEP
+        miss, whole_of = wanted - at, a * d - b * c
+        lead = lead + np.clip((d * miss[0] - b * miss[1]) / whole_of, -0.3, 0.3)
+        level = level + np.clip((a * miss[1] - c * miss[0]) / whole_of, -0.3, 0.3)
+    made = {"lead": np.where(whole, lead, np.nan), "level": np.where(whole, level, np.nan)}
+    return pl.DataFrame(made).fill_nan(None)
+
+
+def _chances(home: Floats, away: Floats, low_score: float) -> Floats:
+    """Chances (n, 3) of home win, draw and away win from two rates of goals (n,)."""
     goals = np.arange(MOST_GOALS + 1)
     factorial = np.cumprod(np.concatenate([[1.0], goals[1:]]))
-    rates = [expected[side].to_numpy().astype(float)[:, None] for side in ("home", "away")]
-    mine, theirs = (np.exp(-rate) * rate**goals / factorial for rate in rates)
-    both = mine[:, :, None] * theirs[:, None, :]
-    home, away = rates[0][:, 0], rates[1][:, 0]
-    both[:, 0, 0] *= 1.0 - home * away * low_score
-    both[:, 0, 1] *= 1.0 + home * low_score
-    both[:, 1, 0] *= 1.0 + away * low_score
-    both[:, 1, 1] *= 1.0 - low_score
-    both /= both.sum(axis=(1, 2), keepdims=True)
-    lead = goals[:, None] - goals[None, :]
-    chances = {
-        "home": (both * (lead > 0)).sum(axis=(1, 2)),
-        "draw": (both * (lead == 0)).sum(axis=(1, 2)),
-        "away": (both * (lead < 0)).sum(axis=(1, 2)),
-    }
-    return pl.DataFrame(chances).fill_nan(None)
+    mine, theirs = (np.exp(-rate)[:, None] * rate[:, None] ** goals / factorial for rate in (home, away))
+    fewer = [np.cumsum(each, axis=1) - each for each in (mine, theirs)]
+    none = np.exp(-home - away) * low_score * home * away
+    made = np.stack(
+        [
+            (mine * fewer[1]).sum(axis=1) + none,
+            (mine * theirs).sum(axis=1) - 2.0 * none,
+            (theirs * fewer[0]).sum(axis=1) + none,
+        ],
+        axis=1,
+    )
+    return made / made.sum(axis=1, keepdims=True)
+
+
+def _log_odds(chances: Floats) -> Floats:
+    home, draw, away = chances.T
+    return np.stack([np.log(home / away), np.log(draw / (1.0 - draw))])
 
 
 def draw_probabilities(lead: pl.Series, draw: float) -> pl.DataFrame:
