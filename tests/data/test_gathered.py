@@ -15,6 +15,7 @@ from pennant.data.digests import mark_of
 from pennant.data.gathered import BATCH, KEPT_FROM, gathered
 from pennant.data.kept import fingerprint_of
 from pennant.data.lake import Lake
+from pennant.reference import Window
 
 from .conftest import Make, game, month
 
@@ -184,3 +185,20 @@ def test_marks_are_equal_where_rows_are_and_only_there(table: list[tuple[object,
             assert (left == right) == (one == other)
     halves = pl.concat([frame.head(cut), frame.slice(cut)], rechunk=False)
     assert halves.select(mark)["mark"].to_list() == marks
+
+
+def test_windows_that_end_at_one_moment_are_told_apart_by_their_names_and_not_by_the_cache(
+    make_world: Make,
+) -> None:
+    world = make_world()
+    end = datetime(2024, 3, 10, tzinfo=UTC)
+    world.publish([game(1, "2024-03-03"), game(2, "2024-03-08", points=7)])
+    world.ingest(Window(datetime(2024, 3, 7, tzinfo=UTC), end))
+    world.publish([game(1, "2024-03-03"), game(2, "2024-03-08", points=9)])
+    world.ingest(Window(datetime(2024, 3, 1, tzinfo=UTC), end))
+    held = world.versions("result", end)
+    for path in world.lake.list("cache"):
+        world.lake.remove(path)
+    assert held.equals(world.versions("result", end))
+    assert held["known_at"].is_sorted()
+    assert held.select(pl.struct("game", "known_at").is_duplicated().any()).item() is False

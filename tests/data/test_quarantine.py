@@ -116,3 +116,48 @@ def test_a_row_that_is_not_there_is_named_with_what_is(aside: World) -> None:
     with pytest.raises(NothingAside) as refused:
         wish(aside, [], number=7)
     assert refused.value.allowed == "0 to 0"
+
+
+def test_whoever_is_killed_before_the_ledger_knows_leaves_no_value_and_decides_again(aside: World) -> None:
+    told: list[tuple[str, Mapping[str, object]]] = []
+
+    def down(action: str, entry: Mapping[str, object]) -> None:
+        raise ConnectionError
+
+    wanted = Wish(0, {}, "ada", "seen", NOON)
+    with pytest.raises(ConnectionError):
+        decide(aside.use_case, name_of(aside), wanted, aside.lake, aside.settings, down)
+    assert "g002" not in points(aside, NOON + timedelta(days=1))
+    assert [row.decided for row in rows(aside.lake, name_of(aside))] == [None]
+    with pytest.raises(NotReleasable):  # what was begun is not decided otherwise
+        wish(aside, told, changes={"points": "50"}, decided_at=NOON + timedelta(hours=1))
+    done = wish(aside, told, who="ben", decided_at=NOON + timedelta(hours=1))
+    assert (done.decided_at, done.who, len(told)) == (NOON, "ada", 1)
+    assert points(aside, NOON)["g002"] == 900
+
+
+def test_two_rows_decided_in_one_second_do_not_spoil_each_other(make_world: Any, aside: World) -> None:
+    world = aside
+    world.publish([game(number, f"2024-04-0{number}", points=900 + number) for number in (4, 5)])
+    world.use_case = world.use_case.model_copy(
+        update={"validation": world.use_case.validation.model_copy(update={"max_quarantined_share": 0.99})}
+    )
+    world.validate(world.fetch(month(4)))
+    other = BatchName(world.use_case.name, "games", month(4))
+    decide(world.use_case, other, Wish(0, {}, "ada", "seen", NOON), world.lake, world.settings, print)
+    with pytest.raises(NotReleasable):
+        wish(world, [])
+    assert points(world, NOON)["g004"] == 904
+    wish(world, [], decided_at=NOON + timedelta(seconds=1))
+    assert points(world, NOON + timedelta(seconds=1))["g002"] == 900
+
+
+def test_a_newer_word_of_the_provider_is_not_overruled_by_an_old_row(aside: World) -> None:
+    aside.publish([game(1, "2024-03-03"), game(2, "2024-03-04", points=9), game(3, "2024-03-05")])
+    aside.validate(aside.fetch(month(4)))
+    with pytest.raises(NotReleasable) as refused:
+        wish(aside, [])
+    assert "told since" in refused.value.reason
+    assert points(aside, NOON)["g002"] == 9
+    wish(aside, [], force=True)
+    assert points(aside, NOON)["g002"] == 900

@@ -6,11 +6,14 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 from pennant.features import continued
+from pennant.features.errors import FeaturesMismatch, UnknownColumns
+from pennant.features.module import features_module
 from pennant.features.online import publish_known
-from pennant.features.views import FeatureView
+from pennant.features.tables import Tables, load_tables
+from pennant.features.views import FeatureView, Known, timelines
 from pennant.features.windows import Windows
 from pennant.reference import Window
 from pennant.settings import REPOSITORY, Settings
@@ -66,8 +69,8 @@ def extended(monkeypatch) -> list[int]:
     return made
 
 
-def values(store) -> dict[str, tuple[datetime, dict[str, float]]]:
-    chosen = select(feature_store).where(feature_store.c.view == "lasting")
+def values(store, view: str = "lasting") -> dict[str, tuple[datetime, dict[str, float]]]:
+    chosen = select(feature_store).where(feature_store.c.view == view)
     with store.connect() as connection:
         rows = connection.execute(chosen).all()
     return {row.entity: (row.known_at, row._mapping["values"]) for row in rows}
@@ -94,6 +97,67 @@ def test_day_by_day_leaves_what_everything_at_once_leaves(
     teams = short_league["home_team"].n_unique()
     assert max(extended[:-1]) < teams * 10
     assert values(stores[0]) == anew(league_demo, lake, settings, stores[1], EDGES[-1])
+
+
+def test_a_correction_of_who_played_takes_the_game_from_the_one_and_gives_it_to_the_other(
+    land, league_demo, short_league, lake, settings, stores
+):
+    last = short_league.filter(pl.col("event_time") < EDGES[2] - timedelta(hours=6)).sort("event_time")
+    played = last.row(-1, named=True)
+    teams = sorted(set(short_league["home_team"]) - {played["home_team"], played["away_team"]})
+    land(league_demo, short_league, Window(*EDGES[:2]))
+    land(league_demo, short_league, Window(*EDGES[1:3]))
+    publish_known(league_demo, lake, settings, stores[0], EDGES[2])
+    land(league_demo, short_league, Window(*EDGES[2:4]), {played["game_id"]: {"home_team": teams[0]}})
+    for store in stores:
+        publish_known(league_demo, lake, settings, store, EDGES[3])
+    for view in ("lasting", "form", "rating"):
+        assert values(stores[0], view) == values(stores[1], view), view
+
+
+def test_an_event_that_is_not_listed_any_more_leaves_the_store(
+    land, league_demo, short_league, lake, settings, stores
+):
+    land(league_demo, short_league, Window(EDGES[0], EDGES[2]))
+    publish_known(league_demo, lake, settings, stores[0], EDGES[2])
+    ghost = insert(feature_store).values(
+        use_case=league_demo.name,
+        view="request",
+        entity="put off for ever",
+        event_time=EDGES[3],
+        known_at=EDGES[2],
+        as_of=EDGES[2],
+        values={},
+    )
+    with stores[0].begin() as connection:
+        connection.execute(ghost)
+    land(league_demo, short_league, Window(*EDGES[2:4]))
+    publish_known(league_demo, lake, settings, stores[0], EDGES[3])
+    assert "put off for ever" not in values(stores[0], "request")
+    assert len(values(stores[0], "request")) > 0
+
+
+def test_a_result_that_is_taken_back_leaves_what_was_known_before_it(
+    land, league_demo, short_league, lake, settings
+):
+    played = short_league.filter(pl.col("event_time") < EDGES[1] - timedelta(hours=6)).sort("event_time")
+    game = played.row(-1, named=True)
+    gone = dict.fromkeys(("home_goals", "away_goals", "home_shots", "away_shots"))
+    land(league_demo, short_league, Window(*EDGES[:2]))
+    land(league_demo, short_league, Window(*EDGES[1:3]), {game["game_id"]: gone})
+    module = features_module(settings.use_cases / "league_demo")
+    made = timelines(module, load_tables(league_demo, lake, EDGES[2]), EDGES[2])["rating"]
+    assert made["elo"].null_count() == 0
+
+
+def test_a_view_gives_no_infinite_value_and_no_windows_over_names_that_are_taken() -> None:
+    at = pl.Series([EDGES[0]], dtype=pl.Datetime("us", "UTC"))
+    rows = pl.DataFrame({"entity": ["A"], "known_at": at, "event_time": at, "x": [float("inf")]})
+    declared = FeatureView("v", "team", (), 1.0, lambda _: rows)
+    with pytest.raises(FeaturesMismatch):
+        declared.timeline(Known(Tables({}, {}), EDGES[1]))
+    with pytest.raises(UnknownColumns):
+        Windows(("rank",))
 
 
 def test_what_was_not_published_comes_again(

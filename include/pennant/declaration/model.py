@@ -92,7 +92,7 @@ class Range(Part):
 
 
 class Member(Part):
-    kind: Literal["xgboost", "logistic", "ridge", "column"]
+    kind: Literal["xgboost", "logistic", "ridge", "column", "constant_velocity", "path_residual"]
     columns: list[Text] = Field(default_factory=list)
     """For kind `column`: the features that are the forecast, one per class or coordinate."""
     search: dict[str, Range] = Field(default_factory=dict)

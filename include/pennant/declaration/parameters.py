@@ -48,11 +48,24 @@ TREES: Mapping[str, Allowed] = {
     "max_bin": Allowed(256, 2, 4096, whole=True),
 }
 
+PATH_TREES: Mapping[str, Allowed] = {
+    "max_depth": Allowed(5, 1, 16, whole=True),
+    "learning_rate": Allowed(0.06, 1e-4, 1.0),
+    "n_estimators": Allowed(120, 1, 5000, whole=True),
+    "min_child_weight": Allowed(20.0, 0.0, 1e5),
+    "subsample": Allowed(0.7, 0.05, 1.0),
+    "colsample_bytree": Allowed(0.5, 0.05, 1.0),
+    "reg_lambda": Allowed(1.0, 0.0, 1e5),
+    "max_bin": Allowed(128, 2, 4096, whole=True),
+}
+
 PARAMETERS: dict[str, Mapping[str, Allowed]] = {
     "xgboost": TREES,
     "logistic": {"c": Allowed(1.0, 1e-6, 1e6), "knots": Allowed(0, 0, 12, whole=True)},
     "ridge": {"alpha": Allowed(1.0, 0.0, 1e9)},
     "column": {"sharpness": Allowed(1.0, 0.1, 10.0)},
+    "constant_velocity": {},
+    "path_residual": PATH_TREES,
 }
 
 TASKS: dict[str, tuple[str, ...]] = {
@@ -60,6 +73,8 @@ TASKS: dict[str, tuple[str, ...]] = {
     "logistic": ("binary", "multiclass"),
     "ridge": ("regression",),
     "column": ("binary", "multiclass", "count", "regression", "trajectory"),
+    "constant_velocity": ("trajectory",),
+    "path_residual": ("trajectory",),
 }
 """What each kind can predict."""
 

@@ -3,6 +3,7 @@
 from pennant.training.members.base import MemberKind
 from pennant.training.members.column import Column
 from pennant.training.members.logistic import Logistic
+from pennant.training.members.paths import ConstantVelocity, PathResidual
 from pennant.training.members.ridge import Ridge
 from pennant.training.members.xgboost import XGBoost
 
@@ -11,4 +12,6 @@ KINDS: dict[str, MemberKind] = {
     "logistic": Logistic(),
     "ridge": Ridge(),
     "column": Column(),
+    "constant_velocity": ConstantVelocity(),
+    "path_residual": PathResidual(),
 }

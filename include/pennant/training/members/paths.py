@@ -13,13 +13,12 @@ tell already.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pennant.declaration.parameters import Allowed
 from pennant.training.errors import ColumnsMissing
 from pennant.training.losses import Floats
 from pennant.training.members.base import Parameters
@@ -41,19 +40,6 @@ MODES = 20
 BLOCKS = 3
 """Residuals are those of trees that did not see the block of rows; rows of a walker stand together."""
 ATTRIBUTE = "pennant_path"
-
-CONSTANT_VELOCITY: Mapping[str, Allowed] = {}
-PATH_RESIDUAL: Mapping[str, Allowed] = {
-    "max_depth": Allowed(5, 1, 16, whole=True),
-    "learning_rate": Allowed(0.06, 1e-4, 1.0),
-    "n_estimators": Allowed(120, 1, 5000, whole=True),
-    "min_child_weight": Allowed(20.0, 0.0, 1e5),
-    "subsample": Allowed(0.7, 0.05, 1.0),
-    "colsample_bytree": Allowed(0.5, 0.05, 1.0),
-    "reg_lambda": Allowed(1.0, 0.0, 1e5),
-    "max_bin": Allowed(128, 2, 4096, whole=True),
-}
-"""Hyper-parameters of the two kinds."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +225,7 @@ class PathResidual:
     def fit(
         self, x: Floats, y: Floats, weight: Floats, parameters: Parameters, seed: int, problem: Problem
     ) -> CorrectedPaths:
-        """Boost `n_estimators` trees; `parameters` must hold every name of `PATH_RESIDUAL`.
+        """Boost `n_estimators` trees; `parameters` must hold every name of the kind.
 
         Errors count in metres, those of slow walkers less: rows weigh by the root of their pace.
 
