@@ -24,7 +24,7 @@ def record_opportunities(use_case: str, rows: pl.DataFrame, warehouse: Engine) -
     with warehouse.begin() as connection:
         for chunk in _chunks(use_case, rows, betting_opportunities):
             statement = insert(betting_opportunities).values(chunk).on_conflict_do_nothing()
-            added += connection.execute(statement).rowcount
+            added += len(connection.execute(statement.returning(betting_opportunities.c.id)).all())
     return added
 
 
@@ -43,7 +43,7 @@ def record_settled(use_case: str, settled: pl.DataFrame, warehouse: Engine) -> i
             new = {name: statement.excluded[name] for name in names}
             later = statement.excluded.settled_at > bet_history.c.settled_at
             upsert = statement.on_conflict_do_update(index_elements=key, set_=new, where=later)
-            changed += connection.execute(upsert).rowcount
+            changed += len(connection.execute(upsert.returning(bet_history.c.id)).all())
     return changed
 
 

@@ -160,37 +160,21 @@ def searched(
     for name, mask in masks.items():
         if mask.shape != values.shape:
             raise ShapeError(f"the mask {name!r}", mask.shape, f"as the values: {values.shape}")
-    chosen = np.array([masks[name] for name in masks], dtype=np.float64)
-    codes, count = by_day(days)
-    least = np.zeros(len(values)) if least_variance is None else least_variance
-    daily, bets_daily, least_daily = (
-        np.array([np.bincount(codes, weights=each * mask, minlength=count) for mask in chosen]).T
-        for each in (values, np.ones(len(values)), least)
-    )
-    bets = bets_daily.sum(axis=0)
-    mean = daily.sum(axis=0) / bets
-    off = daily - mean * bets_daily
-    error = _error(np.ones((1, count)), off, least_daily)[0]
-    judged = ((bets_daily > 0).sum(axis=0) >= MIN_DAYS) & (error > 0.0)
-    t = np.where(judged, np.divide(mean * bets, error, where=judged, out=np.zeros(len(bets))), -np.inf)
-    drawn = _drawn(off, least_daily, draws, seed, block_days)
+    found = _daily(values, days, masks, least_variance)
+    t, judged = found.statistics()
+    drawn = _drawn(found, draws, seed, block_days)
     # A lucky sample is skewed against its luck, so that its draws reach too low: the longer tail counts.
     tails = [np.where(judged, each, -np.inf) for each in (drawn, -drawn)]
     alone = np.maximum(*((1.0 + (each >= t).sum(axis=0)) / (draws + 1.0) for each in tails))
     corrected = np.maximum(*(_stepped_down(t, each) for each in tails)) if method == "max" else holm(alone)
+    order = np.lexsort((-t, alone, corrected))
+    names = list(masks)
     told = [
-        Candidate(
-            name,
-            int(bets[at]),
-            int((bets_daily[:, at] > 0).sum()),
-            float(mean[at]),
-            float(alone[at]) if np.isfinite(t[at]) else 1.0,
-            float(corrected[at]) if np.isfinite(t[at]) else 1.0,
-        )
-        for at, name in enumerate(masks)
+        Candidate(names[at], int(bets), int(active), float(mean), float(alone[at]), float(corrected[at]))
+        for at in order
+        for bets, active, mean in [(found.total[at], found.active[at], found.mean[at])]
     ]
-    order = sorted(range(len(told)), key=lambda at: (told[at].p_corrected, told[at].p_alone, -t[at]))
-    return Search(method, draws, tuple(told[at] for at in order))
+    return Search(method, draws, tuple(told))
 
 
 def holm(p_values: Floats) -> Floats:
@@ -203,9 +187,43 @@ def holm(p_values: Floats) -> Floats:
     return corrected
 
 
-def _drawn(off: Floats, least: Floats, draws: int, seed: int, block_days: float) -> Floats:
+@dataclass(frozen=True, eq=False)
+class _Daily:
+    """Sums per day (days, m): what candidates gained off their mean, and how much prices say that varies."""
+
+    off: Floats
+    least: Floats
+    mean: Floats
+    total: Floats
+    active: NDArray[np.intp]
+
+    def statistics(self) -> tuple[Floats, NDArray[np.bool_]]:
+        """(m,) t statistics, -inf for candidates that cannot be judged, and which can."""
+        error = _error(np.ones((1, len(self.off))), self.off, self.least)[0]
+        judged = (self.active >= MIN_DAYS) & (error > 0.0)
+        t = np.divide(self.mean * self.total, error, where=judged, out=np.full(len(error), -np.inf))
+        return t, judged
+
+
+def _daily(
+    values: Floats, days: NDArray[np.datetime64], masks: Masks, least_variance: Floats | None
+) -> _Daily:
+    codes, count = by_day(days)
+    chosen = np.array(list(masks.values()), dtype=np.float64)
+    least = np.zeros(len(values)) if least_variance is None else least_variance
+    gained, bets, varies = (
+        np.array([np.bincount(codes, weights=each * mask, minlength=count) for mask in chosen]).T
+        for each in (values, np.ones(len(values)), least)
+    )
+    total = bets.sum(axis=0)
+    mean = gained.sum(axis=0) / total
+    return _Daily(gained - mean * bets, varies, mean, total, (bets > 0).sum(axis=0))
+
+
+def _drawn(found: _Daily, draws: int, seed: int, block_days: float) -> Floats:
     """(draws, m) t statistics of days drawn anew from a world in which no candidate gains."""
     stream = np.random.default_rng([seed, 1])
+    off, least = found.off, found.least
     made = []
     for counts in day_counts(len(off), draws, seed, block_days):
         # What the prices say a result varies, and those that happened did not.

@@ -36,6 +36,8 @@ _BETS: Columns = {
     "stake_share": pl.Float64,
 }
 
+_ADDED = ("value", "state", "known_at", "played_at", "result", "profit_share", "returned_share", "settled_at")
+
 
 @dataclass(frozen=True)
 class Winner:
@@ -138,7 +140,7 @@ def settled(
 
 def _placed(bets: pl.DataFrame) -> pl.DataFrame:
     made = taken("bets", bets, _BETS, {"market": (pl.String, ""), "line": (pl.Float64, None)}, ["line"])
-    rest = [name for name in bets.columns if name not in made.columns]
+    rest = [name for name in bets.columns if name not in [*made.columns, *_ADDED]]
     placed = made.hstack(bets.select(rest)).filter(pl.col("stake_share") > 0.0)
     checked(placed["price"].to_numpy())
     return placed.sort("as_of", "entity", "side").unique(
