@@ -122,8 +122,11 @@ def test_a_distribution_is_not_asked_about_lines_it_cannot_tell() -> None:
         with pytest.raises(RuleError) as caught:
             over(flat, np.array([line]))
         assert caught.value.field == "line"
-    with pytest.raises(ProbabilityError):
-        over(flat * 0.9, np.array([1.5]))
+    for spoilt, found in ((flat * 0.9, 0.9), (flat + np.array([-0.5, 0.5, 0, 0, 0, 0]), 1 / 6 - 0.5)):
+        with pytest.raises(ProbabilityError) as refused:
+            over(spoilt, np.array([1.5]))
+        assert refused.value.found == pytest.approx(found)
+    assert over(np.array([[-1e-17, 0.1, 0.2, 0.3, 0.2, 0.2]]), np.array([1.5]))[1] == pytest.approx([1.0])
 
 
 def test_a_winner_wins_a_tie_pushes_and_a_void_game_gives_the_stake_back() -> None:

@@ -57,11 +57,15 @@ def over(distribution: ArrayLike, line: ArrayLike) -> tuple[Floats, Floats]:
     chance, lines = np.asarray(distribution, dtype=np.float64), np.asarray(line, dtype=np.float64)
     if chance.ndim != 2 or lines.shape != chance.shape[:1]:
         raise ShapeError("the distribution", chance.shape, f"(n, K+1), with one line of {lines.shape} a row")
-    total = chance.sum(axis=1)
-    wrong = ~np.isclose(total, 1.0, atol=1e-6) | (chance < 0.0).any(axis=1)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ProbabilityError("a distribution", row, float(total[row]), "chances that sum to 1")
+    # A tail that is one less the rest may be a rounding below 0.
+    for found, wrong, allowed in (
+        (chance.min(axis=1), chance.min(axis=1) < -1e-9, "chances from 0 to 1"),
+        (chance.sum(axis=1), ~np.isclose(chance.sum(axis=1), 1.0, atol=1e-6), "chances that sum to 1"),
+    ):
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ProbabilityError("a distribution", row, float(found[row]), allowed)
+    chance = np.maximum(chance, 0.0)
     most = chance.shape[1] - 1
     outside = ~((lines >= 0.0) & (np.floor(lines + 0.25) < most))
     if outside.any():
@@ -71,4 +75,4 @@ def over(distribution: ArrayLike, line: ArrayLike) -> tuple[Floats, Floats]:
     won = np.sum(chance * np.maximum(share, 0.0), axis=1)
     decided = np.sum(chance * np.abs(share), axis=1)
     probability = np.divide(won, decided, where=decided > 0.0, out=np.full(len(won), 0.5))
-    return probability, decided
+    return np.minimum(probability, 1.0), np.minimum(decided, 1.0)
