@@ -16,6 +16,7 @@ from pennant.features.tables import Tables, in_order
 from .conftest import USE_CASES
 
 FIRST, LAST = datetime(1999, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
+STARTING_HOME_FIELD = 2.5
 Rows = Callable[..., pl.DataFrame]
 
 
@@ -43,6 +44,26 @@ def game(number: int, **given: object) -> dict[str, object]:
         "away_moneyline": 130.0,
         "home_score": 24,
         "away_score": 17,
+        "home_qb_id": "carr",
+        "away_qb_id": "siemian",
+    } | given
+
+
+def offence(number: int, team: str, epa: float, **given: object) -> dict[str, object]:
+    """What a team's one player did in the week of `game(number)`, known on the Thursday after."""
+    return {
+        "player_id": f"{team} {number}",
+        "season": "2016",
+        "week": str(number),
+        "event_time": datetime(2016, 9, 8, 4, tzinfo=UTC) + timedelta(days=7 * number),
+        "recent_team": team,
+        "attempts": 30,
+        "passing_epa": epa,
+        "rushing_epa": 0.0,
+        "interceptions": 0.0,
+        "sack_fumbles_lost": 0.0,
+        "rushing_fumbles_lost": 0.0,
+        "receiving_fumbles_lost": 0.0,
     } | given
 
 
@@ -66,8 +87,16 @@ def rows_of(nfl_games: DataUseCase) -> Rows:
         rows = rows.select(*declared.key, "event_time", known, known.alias("batch_as_of"), *columns)
         return in_order(rows, declared.key)
 
-    def build(games: list[dict[str, object]], told: list[dict[str, object]] | None = None) -> pl.DataFrame:
-        given = {"games": games, "elo538": told or [forecast("1999-09-12", "CHI", "GB", 0.5)]}
+    def build(
+        games: list[dict[str, object]],
+        told: list[dict[str, object]] | None = None,
+        weeks: list[dict[str, object]] | None = None,
+    ) -> pl.DataFrame:
+        given = {
+            "games": games,
+            "elo538": told or [forecast("1999-09-12", "CHI", "GB", 0.5)],
+            "player_weeks": weeks or [offence(1, "CHI", 0.0)],
+        }
         frames = {
             (source, group): versions(source, group, given[source])
             for source, declared in nfl_games.sources.items()
@@ -100,15 +129,55 @@ def test_the_market_falls_back_on_the_spread_and_then_on_nothing(rows_of) -> Non
 def test_nobody_has_the_home_advantage_on_a_neutral_field(rows_of) -> None:
     by_field = rows_of([game(1), game(1, game_id="x", location="Neutral")]).sort("neutral_field")
     assert by_field["elo_difference"].to_list() == [65.0, 0.0]
-    assert by_field["line_rating_difference"].to_list() == [2.5, 0.0]
+    home, neutral = by_field["expected_line"].to_list()
+    assert home - neutral == pytest.approx(STARTING_HOME_FIELD)
 
 
-def test_the_first_game_of_a_league_has_starting_ratings_and_no_form(rows_of) -> None:
+def test_the_first_game_of_a_league_has_starting_ratings_and_no_usual_quarterback(rows_of) -> None:
     row = rows_of([game(1)]).row(0, named=True)
     assert row["elo_difference"] == 65.0
-    assert row["margin_form_difference"] is None
-    assert row["rest_difference"] == -7.0
+    assert row["quarterback_difference"] == 0.0
+    assert row["quarterback_change_difference"] is None
     assert row["baseline__elo_probability"] == pytest.approx(1 / (1 + 10 ** (-65 / 400)))
+
+
+def test_a_substitute_at_quarterback_lowers_the_line_before_he_has_played(rows_of) -> None:
+    games = [game(1), game(2), game(3)]
+    usual, changed = (rows_of([*games, last]) for last in (game(4), game(4, home_qb_id="cook")))
+    for name in ("expected_line", "quarterback_difference", "quarterback_change_difference"):
+        assert changed[name][3] < usual[name][3] - 0.5
+        assert changed[name][:3].to_list() == usual[name][:3].to_list()
+    assert usual["quarterback_change_difference"][3] == 0.0
+
+
+def test_where_nobody_is_named_the_usual_quarterback_is_taken(rows_of) -> None:
+    games = [game(1), game(2), game(3)]
+    unnamed = game(4, home_qb_id=None, away_qb_id=None)
+    named, without = (rows_of([*games, last]) for last in (game(4), unnamed))
+    names = ["expected_line", "quarterback_difference", "quarterback_change_difference"]
+    assert named.select(names).equals(without.select(names))
+
+
+def test_how_teams_played_counts_from_the_thursday_after_and_moves_the_line(rows_of) -> None:
+    games = [game(1), game(2)]
+    thursday = datetime(2016, 9, 16, 0, 30, tzinfo=UTC)  # of the week after game(1)
+    games[1]["event_time"] = thursday
+    well, badly = ([offence(1, "LV", epa), offence(1, "DEN", -epa)] for epa in (15.0, -15.0))
+    early = [each | {"event_time": thursday - timedelta(hours=6, minutes=30)} for each in well]
+    lines = [rows_of(games, weeks=weeks)["expected_line"].to_list() for weeks in (well, badly, early)]
+    assert lines[0][0] == lines[1][0] == lines[2][0]
+    assert lines[0][1] > lines[1][1] + 0.5
+    unknown = rows_of(games, weeks=[offence(9, "LV", 0.0)])["expected_line"].to_list()
+    assert lines[2] == unknown  # known half an hour after the prediction
+
+
+def test_a_row_that_comes_late_does_not_make_the_others_known_late(rows_of) -> None:
+    weeks = [offence(1, "LV", 15.0), offence(1, "DEN", -15.0)]
+    late = offence(1, "LV", 9.0, player_id="late")
+    late["event_time"] = datetime(2016, 9, 24, tzinfo=UTC)
+    games = [game(1), game(2)]
+    one, other = (rows_of(games, weeks=each)["expected_line"].to_list() for each in (weeks, [*weeks, late]))
+    assert one == other
 
 
 def test_fivethirtyeights_forecast_is_found_by_day_and_teams_whichever_of_them_is_named_first(

@@ -255,7 +255,8 @@ class _Filter:
         parts = list(enumerate(game.factors))
         parts += [(self.teams[game.home], 1.0), (self.teams[game.away], -1.0)]
         for starter, sign in ((game.home_starter, 1.0), (game.away_starter, -1.0)):
-            if starter is not None:
+            # Of a game long past, whose play is told only now, a starter may be forgotten.
+            if starter in self.starters:
                 parts.append((self.starters[starter], sign))
         return np.array([at for at, _ in parts]), np.array([sign for _, sign in parts])
 

@@ -62,7 +62,8 @@ def stakes(games: pl.DataFrame, league: League) -> pl.DataFrame:
     wins: dict[str, float] = {}
     left: dict[str, int] = {}
     season = None
-    for moment, of, week, home, away, margin in used.select(columns).iter_rows():
+    moments = used["known_at"].to_list()
+    for at, (moment, of, week, home, away, margin) in enumerate(used.select(columns).iter_rows()):
         total = league.at(league.games, of)
         if of != season:
             season, wins, left = of, dict.fromkeys(teams, 0.0), dict.fromkeys(teams, total)
@@ -70,13 +71,13 @@ def stakes(games: pl.DataFrame, league: League) -> pl.DataFrame:
             if team in wins:
                 wins[team] += 1.0 if ahead > 0 else 0.5 if ahead == 0 else 0.0
                 left[team] -= 1
-        if week >= total:
+        last = at + 1 == len(moments) or moments[at + 1] != moment
+        if week >= total and last:
             table = _table(league, league.at(league.places, of), wins, left)
             rows += [(team, moment, of, *told) for team, told in table]
     schema = {"entity": pl.String(), "known_at": games.schema["known_at"], "season": pl.Int64()}
     schema |= {"open": pl.Float64(), "won": pl.Float64()}
-    told = pl.DataFrame(rows, schema, orient="row")
-    return told.unique(subset=["entity", "known_at"], keep="last", maintain_order=True)
+    return pl.DataFrame(rows, schema, orient="row")
 
 
 def _table(

@@ -24,27 +24,27 @@ from pennant.features.view import View
 ELO = EloRules(k=20.0, home_advantage=65.0, newcomer=1300.0, season_reversion=1.0 / 3.0, margin=True)
 STARTERS = StarterRules(
     line_deviation=2.2,
-    margin_deviation=4.5,
-    margin_cap=23.0,
+    margin_deviation=4.3,
+    margin_cap=21.5,
     performance_deviation=6.8,
     performance_cap=35.0,
     team_start=5.0,
-    team_week=0.7,
-    team_summer=1.4,
-    team_reversion=0.43,
-    starter_first_week=-2.1,
-    starter_later=-3.1,
-    starter_start=1.75,
-    starter_week=0.39,
-    starter_summer=0.76,
-    starter_reversion=0.18,
+    team_week=0.73,
+    team_summer=1.5,
+    team_reversion=0.42,
+    starter_first_week=-1.7,
+    starter_later=-2.7,
+    starter_start=1.3,
+    starter_week=0.33,
+    starter_summer=0.56,
+    starter_reversion=0.17,
     seasons_remembered=3,
     effects={
-        "home_field": Effect(2.5, 0.5, week=0.015),
-        "postseason_home": Effect(0.2, 0.3),
+        "home_field": Effect(2.5, 0.5, week=0.011),
+        "postseason_home": Effect(0.6, 0.3),
         "rest_days": Effect(0.06, 0.05),
-        "playing_for_a_place": Effect(1.0, 0.5),
-        "division_won": Effect(-2.0, 0.5),
+        "playing_for_a_place": Effect(1.1, 0.2),
+        "division_won": Effect(-3.8, 0.2),
     },
 )
 LEAGUE = League(
@@ -63,8 +63,8 @@ LEAGUE = League(
     games={2002: 16, 2021: 17},
 )
 USUAL_GAMES = 5
-PASSING, RUNNING, GIVEN_BACK = 0.63, 0.47, 2.0
-"""What lines follow of an expected point added by a pass or a run, and points per turnover."""
+PASSING, RUNNING, INTERCEPTION, LOST_FUMBLE = 0.58, 0.47, 2.1, 3.0
+"""What lines follow of an expected point added by a pass or a run; points given back per turnover."""
 REST_DAYS = (4, 12)
 """Less or more rest than this is worth no more."""
 TABLES_ZONE = "America/New_York"
@@ -179,13 +179,13 @@ def _play(view: View, games: pl.DataFrame) -> pl.DataFrame:
     found = found.with_columns(pl.col("season", "week").cast(pl.Int64, strict=False), team="recent_team")
     # A row that came later than its team's others would make them known later than they were.
     found = found.filter(pl.col("known_at") == pl.col("known_at").min().over(side))
-    lost = pl.sum_horizontal("interceptions", *LOST_FUMBLES).sum()
+    given_back = INTERCEPTION * pl.col("interceptions") + LOST_FUMBLE * pl.sum_horizontal(LOST_FUMBLES)
     weeks = found.group_by(side).agg(
         pl.col("known_at").first(),
         pl.col("attempts").sum(),
         worth=PASSING * pl.col("passing_epa").sum()
         + RUNNING * pl.col("rushing_epa").sum()
-        + GIVEN_BACK * lost,
+        + given_back.sum(),
     )
     weeks = weeks.filter(pl.col("attempts") > 0)
     both = games.select("game_id", "season", "week", "home_team", "away_team", over="known_at")
