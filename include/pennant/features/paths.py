@@ -15,6 +15,16 @@ NEAR = 1e-9
 LEAST_LEG_METRES = 0.05
 """A step shorter than this has no turn: the recordings are marked by hand, a few centimetres off."""
 AT = ("place", "tick")
+COMPANION_METRES, COMPANION_SPEED = 2.0, 0.6
+"""Who is nearer than that and whose velocity (m/s) differs by less walks along."""
+SPOT_METRES = 1.0
+"""Others count for a spot by a bell curve of this standard deviation."""
+FLOW_METRES = (1.0, 2.5)
+"""Others count for the flow about a walker by the exponential of their distance over this."""
+STEADY_STEPS = 4
+"""Steps over which a neighbour's velocity is steady: marked by hand, the last one alone is noisy."""
+FEW = 0.1
+"""Weight of nobody in a mean about a spot: one walker far off tells little."""
 
 
 def with_motion(positions: pl.DataFrame, steps: int, step_seconds: float) -> pl.DataFrame:
@@ -110,6 +120,55 @@ def with_neighbours(
     return made.drop("_row")
 
 
+def with_surroundings(
+    moving: pl.DataFrame, radius: float, step_seconds: float, moments: Sequence[float]
+) -> pl.DataFrame:
+    """Add how others move where the walker goes, whom it meets, who walks along, and the flow about it.
+
+    Directions are those of `with_neighbours`.
+
+    Args:
+        moving: of `with_motion`, looking back `STEADY_STEPS` at least.
+        radius: others further off than this (m) are not seen.
+        step_seconds: length of a tick in seconds.
+        moments: how many seconds ahead the spots lie that the walker reaches at its velocity.
+
+    Returns:
+        The rows in their order, with, for each moment (`1_2s` for 1.2),
+        `spot_<t>_others`: how many stand about the spot now;
+        `spot_<t>_flow_ahead`, `_left`: their mean velocity (m/s);
+        `spot_<t>_stand_left`: how far to the left they stand on average (m);
+        `meet_<t>_others`: how many are about the walker then, if nobody turns;
+        `meet_<t>_ahead`, `_left`: the sum of where they are then (m);
+        `companions`: how many walk along; null if none, `companions_ahead`, `_left`: their mean place (m),
+        `companions_closing_ahead`, `_left`: their mean velocity less the walker's (m/s), and
+        `companions_steady_ahead`, `_left`: their mean velocity over `STEADY_STEPS` (m/s);
+        `flow_<r>m_ahead`, `_left`: mean velocity of all over `STEADY_STEPS` (m/s), the nearer the more.
+        Null where the walker's own last step is unknown.
+    """
+    numbered = moving.with_row_index("_row")
+    steady = [
+        (-pl.col(f"back_{axis}_{STEADY_STEPS}") / (STEADY_STEPS * step_seconds)).alias(f"steady_{axis}")
+        for axis in ("x", "y")
+    ]
+    pairs = _pairs(numbered.with_columns(steady), radius, ("steady_x", "steady_y"))
+    others = [f"{name}_{axis}_other" for name in ("velocity", "steady") for axis in ("x", "y")]
+    pairs = pairs.filter(pl.col("velocity_x").is_not_null()).with_columns(
+        turn(pl.col(x), pl.col(y)).alias(f"{x.removesuffix('_x_other')}_{way}")
+        for x, y in (others[:2], others[2:])
+        for way, turn in (("ahead", _along), ("left", _across))
+    )
+    # In one order, whichever way the pairs were found: a sum of floats depends on it.
+    found = pairs.sort("_row", "walker_other").group_by("_row", maintain_order=True)
+    told = found.agg(*_spots(moments), *_meetings(moments), *_companions(), *_flows())
+    made = numbered.join(told, on="_row", how="left", maintain_order="left")
+    counted = [name for name in made.columns if name.startswith(("spot_", "meet_")) or name == "companions"]
+    known = pl.col("velocity_x").is_not_null()
+    return made.with_columns(pl.when(known).then(pl.col(name).fill_null(0.0)) for name in counted).drop(
+        "_row"
+    )
+
+
 def constant_velocity(steps: int, step_seconds: float, prefix: str) -> list[pl.Expr]:
     """The path of a walker that neither turns nor changes pace, from `x`, `y` and its velocity.
 
@@ -145,9 +204,9 @@ def _turn(before: tuple[pl.Expr, pl.Expr], after: tuple[pl.Expr, pl.Expr]) -> pl
     return pl.when(moving).then(pl.arctan2(cross, dot))
 
 
-def _pairs(numbered: pl.DataFrame, radius: float) -> pl.DataFrame:
-    """Every walker with every other in sight, seen in its own directions."""
-    wanted = ["_row", "walker", *AT, "x", "y", "velocity_x", "velocity_y"]
+def _pairs(numbered: pl.DataFrame, radius: float, more: Sequence[str] = ()) -> pl.DataFrame:
+    """Every walker with every other in sight, seen in its own directions, and `more` of both."""
+    wanted = ["_row", "walker", *AT, "x", "y", "velocity_x", "velocity_y", *more]
     me = numbered.select(*wanted, pl.col("heading_cos").fill_null(1.0), pl.col("heading_sin").fill_null(0.0))
     pairs = me.join(numbered.select(wanted[1:]), on=list(AT), suffix="_other")
     pairs = pairs.filter(pl.col("walker") != pl.col("walker_other"))
@@ -168,11 +227,83 @@ def _pairs(numbered: pl.DataFrame, radius: float) -> pl.DataFrame:
 
 
 def _ahead(of: str) -> pl.Expr:
-    return pl.col(f"{of}_x") * pl.col("heading_cos") + pl.col(f"{of}_y") * pl.col("heading_sin")
+    return _along(pl.col(f"{of}_x"), pl.col(f"{of}_y"))
 
 
 def _left(of: str) -> pl.Expr:
-    return pl.col(f"{of}_y") * pl.col("heading_cos") - pl.col(f"{of}_x") * pl.col("heading_sin")
+    return _across(pl.col(f"{of}_x"), pl.col(f"{of}_y"))
+
+
+def _along(x: pl.Expr, y: pl.Expr) -> pl.Expr:
+    return x * pl.col("heading_cos") + y * pl.col("heading_sin")
+
+
+def _across(x: pl.Expr, y: pl.Expr) -> pl.Expr:
+    return y * pl.col("heading_cos") - x * pl.col("heading_sin")
+
+
+def _spots(moments: Sequence[float]) -> list[pl.Expr]:
+    """Of pairs in groups: those about the spots that the walker reaches."""
+    speed = _length(pl.col("velocity_x"), pl.col("velocity_y"))
+    made = []
+    for seconds in moments:
+        weight = _bell(pl.col("ahead") - speed * seconds, pl.col("left"))
+        moving = _where(pl.col("velocity_ahead").is_not_null(), weight).sum() + FEW
+        name = f"spot_{seconds:g}s".replace(".", "_")
+        made += [
+            weight.sum().alias(f"{name}_others"),
+            ((weight * pl.col("velocity_ahead")).sum() / moving).alias(f"{name}_flow_ahead"),
+            ((weight * pl.col("velocity_left")).sum() / moving).alias(f"{name}_flow_left"),
+            ((weight * pl.col("left")).sum() / (weight.sum() + FEW)).alias(f"{name}_stand_left"),
+        ]
+    return made
+
+
+def _meetings(moments: Sequence[float]) -> list[pl.Expr]:
+    """Of pairs in groups: those about the walker later, if nobody turns."""
+    made = []
+    for seconds in moments:
+        ahead = pl.col("ahead") + pl.col("closing_ahead") * seconds
+        left = pl.col("left") + pl.col("closing_left") * seconds
+        weight, name = _bell(ahead, left), f"meet_{seconds:g}s".replace(".", "_")
+        made += [
+            weight.sum().alias(f"{name}_others"),
+            (weight * ahead).sum().alias(f"{name}_ahead"),
+            (weight * left).sum().alias(f"{name}_left"),
+        ]
+    return made
+
+
+def _companions() -> list[pl.Expr]:
+    """Of pairs in groups: those who walk along."""
+    apart = _length(pl.col("closing_ahead"), pl.col("closing_left"))
+    along = ((pl.col("distance") < COMPANION_METRES) & (apart < COMPANION_SPEED)).fill_null(value=False)
+    means = [
+        _where(along, pl.col(f"{name}{way}")).mean().alias(f"companions_{name}{way}")
+        for name in ("", "closing_", "steady_")
+        for way in ("ahead", "left")
+    ]
+    return [along.sum().cast(pl.Float64).alias("companions"), *means]
+
+
+def _flows() -> list[pl.Expr]:
+    """Of pairs in groups: the mean velocity of all, the nearer the more."""
+    made = []
+    for metres in FLOW_METRES:
+        weight = (-pl.col("distance") / metres).exp()
+        total = _where(pl.col("steady_ahead").is_not_null(), weight).sum()
+        for way in ("ahead", "left"):
+            mean = (weight * pl.col(f"steady_{way}")).sum() / total
+            made.append(pl.when(total > 0).then(mean).alias(f"flow_{metres:g}m_{way}".replace(".", "_")))
+    return made
+
+
+def _where(which: pl.Expr, value: pl.Expr) -> pl.Expr:
+    return pl.when(which).then(value)
+
+
+def _bell(ahead: pl.Expr, left: pl.Expr) -> pl.Expr:
+    return (-(ahead * ahead + left * left) / (2 * SPOT_METRES**2)).exp()
 
 
 def _approach(horizon_seconds: float) -> list[pl.Expr]:
