@@ -71,7 +71,7 @@ def metrics(problem: Problem, y: Floats, p: Floats) -> dict[str, float]:
 
 
 def brier_parts(y: Floats, p: Floats) -> dict[str, float]:
-    """Murphy's parts over ten bins of equal size: the score is about the first less the second plus the third."""
+    """Murphy's parts over ten bins: the score is about the first less the second plus the third."""
     rate = y.mean()
     weight, said, seen = _bins(y, p)
     return {

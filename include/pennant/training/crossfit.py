@@ -11,6 +11,7 @@ from pennant.training.losses import Floats, Indices
 from pennant.training.members.base import FittedMember, Parameters
 from pennant.training.members.kinds import KINDS
 from pennant.training.rows import TrainingRows
+from pennant.training.split import recency_weights
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ def out_of_fold(use_case: TrainedUseCase, rows: TrainingRows, chosen: Mapping[st
             ]
         )
     return OutOfFold(index, rows.y[index], members, models)
+
+
+def recency(use_case: TrainedUseCase, rows: TrainingRows, oof: OutOfFold) -> Floats:
+    """Recency weights of the rows that were predicted out of fold: what is near counts for the blend, too."""
+    return recency_weights(rows.label_known_at[oof.index], use_case.training.recency_half_life_days)
 
 
 def fit_all(

@@ -15,20 +15,21 @@ SMALLEST_WEIGHT = 1e-3
 """A member with less is left out: it costs time at serving and changes nothing."""
 
 
-def mixture_weights(problem: Problem, predictions: list[Floats], y: Floats) -> Floats:
+def mixture_weights(
+    problem: Problem, predictions: list[Floats], y: Floats, row_weight: Floats | None = None
+) -> Floats:
     """Weights of shape (m,), none negative, summing to 1, for the predictions of m members.
 
-    Every loss here is convex in the weights. Weight is moved between two members at a time, as far as it
-    helps, until nothing moves. The single best member is kept if the blend does not beat it, so the result is
-    never worse than it.
+    Rows count by `row_weight`, shape (n,), or all alike. Every loss here is convex in the weights: weight is
+    moved between two members at a time, as far as it helps, until nothing moves. The single best member is
+    kept if the blend does not beat it, so the result is never worse than it.
     """
     count = len(predictions)
     if count == 1:
         return np.ones(1)
     weights = np.full(count, 1.0 / count)
-    exchange = (
-        _by_likelihood(problem, predictions, y) if problem.outcomes else _by_loss(problem, predictions, y)
-    )
+    share = np.full(len(y), 1.0 / len(y)) if row_weight is None else row_weight / row_weight.sum()
+    exchange = (_by_likelihood if problem.outcomes else _by_loss)(problem, predictions, y, share)
     for _ in range(_SWEEPS):
         before = weights.copy()
         for one, other in combinations(range(count), 2):
@@ -37,10 +38,10 @@ def mixture_weights(problem: Problem, predictions: list[Floats], y: Floats) -> F
             break
     weights = np.where(weights < SMALLEST_WEIGHT, 0.0, weights)
     weights /= weights.sum()
-    single = np.eye(count)[int(np.argmin([row_losses(problem, y, p).mean() for p in predictions]))]
+    single = np.eye(count)[int(np.argmin([share @ row_losses(problem, y, p) for p in predictions]))]
 
     def loss(each: Floats) -> float:
-        return float(row_losses(problem, y, blend(predictions, each)).mean())
+        return float(share @ row_losses(problem, y, blend(predictions, each)))
 
     return np.asarray(min((weights, single), key=loss), dtype=np.float64)
 
@@ -49,7 +50,7 @@ Exchange = Callable[[Floats, int, int], None]
 """Splits the weight of two members anew, in place."""
 
 
-def _by_likelihood(problem: Problem, predictions: list[Floats], y: Floats) -> Exchange:
+def _by_likelihood(problem: Problem, predictions: list[Floats], y: Floats, share: Floats) -> Exchange:
     """By bisecting the slope of the log likelihood."""
     given = np.column_stack([likelihood(problem, y, p) for p in predictions])
 
@@ -60,7 +61,7 @@ def _by_likelihood(problem: Problem, predictions: list[Floats], y: Floats) -> Ex
         low, high = 0.0, mass
         for _ in range(_HALVINGS):
             middle = (low + high) / 2.0
-            if float((difference / (rest + middle * difference)).sum()) > 0.0:
+            if float(share @ (difference / (rest + middle * difference))) > 0.0:
                 low = middle
             else:
                 high = middle
@@ -70,7 +71,7 @@ def _by_likelihood(problem: Problem, predictions: list[Floats], y: Floats) -> Ex
     return exchange
 
 
-def _by_loss(problem: Problem, predictions: list[Floats], y: Floats) -> Exchange:
+def _by_loss(problem: Problem, predictions: list[Floats], y: Floats, share: Floats) -> Exchange:
     """By the golden section of the mean loss."""
 
     def exchange(weights: Floats, one: int, other: int) -> None:
@@ -78,8 +79,8 @@ def _by_loss(problem: Problem, predictions: list[Floats], y: Floats) -> Exchange
         difference = predictions[one] - predictions[other]
         rest = blend(predictions, weights) - weights[one] * difference
 
-        def loss(share: float) -> float:
-            return float(row_losses(problem, y, rest + share * difference).mean())
+        def loss(part: float) -> float:
+            return float(share @ row_losses(problem, y, rest + part * difference))
 
         low, high = 0.0, mass
         for _ in range(_HALVINGS):

@@ -14,7 +14,7 @@ from pennant.reference import Reference
 from pennant.settings import Settings
 from pennant.training import bundle, parameters, provenance, rows, search
 from pennant.training.calibration import Calibration, fit_calibration
-from pennant.training.crossfit import OutOfFold, fit_all, member_seed, out_of_fold
+from pennant.training.crossfit import OutOfFold, fit_all, member_seed, out_of_fold, recency
 from pennant.training.ensemble import mixture_weights
 from pennant.training.interval import Interval, fit_interval
 from pennant.training.losses import Floats, auc, brier, log_loss
@@ -124,7 +124,7 @@ def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
 def fit_rows(use_case: TrainedUseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> Fitted:
     """Fit members, weights and calibration with the given hyper-parameters; writes nothing."""
     oof = out_of_fold(use_case, data, chosen)
-    weights = mixture_weights(data.problem, oof.predictions(), oof.label)
+    weights = mixture_weights(data.problem, oof.predictions(), oof.label, recency(use_case, data, oof))
     blended = blend(oof.predictions(), weights)
     calibration = fit_calibration(data.problem, use_case.training.calibration, blended, oof.label)
     kept = {name: float(each) for name, each in zip(oof.members, weights, strict=True) if each > 0}

@@ -21,7 +21,7 @@ from pennant.data.lake import Lake
 from pennant.declaration.model import Range, TrainedUseCase
 from pennant.reference import Reference
 from pennant.training import ensemble, parameters, rows
-from pennant.training.crossfit import out_of_fold
+from pennant.training.crossfit import out_of_fold, recency
 from pennant.training.errors import StudyUnusable
 from pennant.training.problem import blend, row_losses
 from pennant.training.storage import opened
@@ -188,7 +188,9 @@ def _loss(use_case: TrainedUseCase, data: rows.TrainingRows, chosen: parameters.
     """Out-of-fold loss of the ensemble that would be shipped with these hyper-parameters."""
     fitted = out_of_fold(use_case, data, chosen)
     predictions = fitted.predictions()
-    weights = ensemble.mixture_weights(data.problem, predictions, fitted.label)
+    weights = ensemble.mixture_weights(
+        data.problem, predictions, fitted.label, recency(use_case, data, fitted)
+    )
     return float(row_losses(data.problem, fitted.label, blend(predictions, weights)).mean())
 
 
