@@ -62,13 +62,15 @@ def last(timeline: pl.DataFrame, entity: str) -> dict[str, float]:
     return timeline.filter(pl.col("entity") == entity).tail(1).to_dicts()[0]
 
 
-def asked(timeline: pl.DataFrame, home: str, away: str, season: int = 2024) -> tuple[float, float]:
+def asked(
+    timeline: pl.DataFrame, home: str, away: str, season: int = 2024, rules: StrengthRules = RULES
+) -> tuple[float, float]:
     """Lead and level of a match that is to come."""
     moment = pl.Series("moment", [DAY + timedelta(days=900)], pl.Datetime("us", "UTC"))
     requests = pl.DataFrame({"home": [home], "away": [away], "season": [season], "moment": moment})
     declared = FeatureView("strength", "club", (), 1.0, lambda _: timeline)
     view = View(requests, Tables({}, {}), ("matches", "result"))
-    rates = expected_rates(view, declared, RULES, "home", "away", pl.Series([0.0])).row(0)
+    rates = expected_rates(view, declared, rules, "home", "away", pl.Series([0.0])).row(0)
     return log(rates[0] / rates[1]) / 2, log(rates[0] * rates[1]) / 2
 
 
@@ -156,9 +158,26 @@ def test_a_match_is_asked_for_as_the_ratings_themselves_expect_it() -> None:
 
 
 def test_playing_at_home_helps_a_strong_club_less() -> None:
-    rows = told(*(priced(one, two, 0.5 if one == "A" else -0.5) for one, two in permutations("AB", 2)))
-    damped = replace(BLUNT, lead=replace(LEAD, strong_at_home=0.1))
-    assert last(strengths(rows, damped), "A")["lead"] != last(strengths(rows, BLUNT), "A")["lead"]
+    damped = replace(BLUNT, lead=replace(BLUNT.lead, strong_at_home=0.1))
+    rows = [priced("A", "B", 0.5), priced("B", "A", -0.3)]
+    made = strengths(told(*rows), damped)
+    clubs, edge = {name: last(made, name)["lead"] for name in "AB"}, last(made, LEAGUE)["lead"]
+    # The zero of the first season is zero.
+    assert asked(made, "A", "B", rules=damped)[0] == pytest.approx(edge + 0.9 * clubs["A"] - 1.1 * clubs["B"])
+    lead, _ = asked(made, "A", "B", rules=damped)
+    after = strengths(told(*rows, priced("A", "B", lead)), damped)
+    assert last(after, "A")["lead"] == pytest.approx(clubs["A"])
+
+
+def test_shots_speak_of_the_clubs_less_what_was_at_stake() -> None:
+    shot, dear = (
+        last(strengths(told(("A", "B", 2024, None, None, None, None, 0.5 + stakes, stakes)), RULES), "A")
+        for stakes in (0.0, 0.2)
+    )
+    doubt = 0.04 + 0.04 + 0.01 + 0.6
+    assert shot["lead"] == pytest.approx(-0.2 + 0.35 * 0.04 / doubt)
+    assert dear["lead"] == pytest.approx(shot["lead"])
+    assert shot["level"] == 0.0
 
 
 @given(

@@ -297,6 +297,10 @@ def test_declared_views_hold_what_is_known_of_every_club_up_to_now(epl: Ingested
     assert set(made["club_last"]["entity"]) == clubs
     assert set(made["strength"]["entity"]) == clubs | {"league"}
     assert made["strength"].filter(pl.col("entity") == "league").height > 400
+    # What a match means to a club is known when another one's result is.
+    ends = tables.versions("matches", "result").select("event_time", "known_at")
+    assert made["club_stakes"].height > 500
+    assert made["club_stakes"].join(ends, on=["event_time", "known_at"], how="anti").is_empty()
 
 
 def test_no_feature_looks_ahead(epl: Ingested) -> None:
@@ -305,15 +309,16 @@ def test_no_feature_looks_ahead(epl: Ingested) -> None:
 
 
 def test_no_feature_looks_ahead_in_the_last_weeks_of_a_season_with_closing_prices(epl: Ingested) -> None:
-    until, start = BEFORE_2019, datetime(2019, 4, 10, tzinfo=UTC)
+    # Kick-off times are told: some matches are asked for while others are played.
+    until, start = datetime(2023, 7, 1, tzinfo=UTC), datetime(2023, 4, 10, tzinfo=UTC)
     held = load_tables(epl.use_case, epl.lake, until)
-    since = datetime(2017, 7, 1, tzinfo=UTC)
+    since = datetime(2021, 7, 1, tzinfo=UTC)
     late = {group: rows.filter(pl.col("event_time") > since) for group, rows in held.frames.items()}
     tables = replace(held, frames=late)
     requests = requests_of(epl.use_case, tables, start, until, until)
     assert requests.height > 50
     assert (
-        leaks_of(epl.use_case, features_module(USE_CASES / "epl_matches"), tables, requests, moments=4) == []
+        leaks_of(epl.use_case, features_module(USE_CASES / "epl_matches"), tables, requests, moments=8) == []
     )
 
 
