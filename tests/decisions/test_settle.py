@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from pennant.decisions.errors import GradeError, ProbabilityError, RuleError
 from pennant.decisions.lines import over, share_won
-from pennant.decisions.settle import Handicap, Total, Winner, settled
+from pennant.decisions.settle import Handicap, Total, Winner, results_of, settled
 
 START = datetime(2031, 3, 1, 20, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -134,6 +134,14 @@ def test_a_winner_wins_a_tie_pushes_and_a_void_game_gives_the_stake_back() -> No
     assert [name for name, _, _ in told(sides, result(1.0))] == ["lost", "won"]  # rows in order of the side
     assert [name for name, _, _ in told(sides, result(0.5))] == ["push", "push"]
     assert told(sides, result(None, "void")) == [("void", 0.0, 0.01)] * 2
+
+
+def test_a_void_outcome_gives_the_stake_back_whatever_its_label() -> None:
+    news = {"entity": "g1", "event_time": START, "known_at": START + 3 * HOUR, "label": 1.0}
+    outcomes = pl.DataFrame([{**news, "void": False}, {**news, "void": True, "known_at": START + 4 * HOUR}])
+    outcomes = outcomes.with_columns(pl.selectors.datetime().cast(pl.Datetime("us", "UTC")))
+    assert told(bet("home"), results_of(outcomes[:1]))[0][0] == "won"
+    assert told(bet("home"), results_of(outcomes))[0][0] == "void"
 
 
 def test_a_bet_is_open_until_its_result_is_known() -> None:

@@ -138,6 +138,21 @@ def settled(
     return _paid(told, gradings)
 
 
+def results_of(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Results from the labels of a use case, or from rows of the table `outcomes`.
+
+    Args:
+        outcomes: `entity`, `event_time`, `known_at`, `label`, `void`.
+    """
+    return outcomes.select(
+        "entity",
+        "event_time",
+        "known_at",
+        pl.when(~pl.col("void")).then(pl.col("label")).alias("value"),
+        pl.when("void").then(pl.lit("void")).otherwise(pl.lit("final")).alias("state"),
+    )
+
+
 def _placed(bets: pl.DataFrame) -> pl.DataFrame:
     made = taken("bets", bets, _BETS, {"market": (pl.String, ""), "line": (pl.Float64, None)}, ["line"])
     rest = [name for name in bets.columns if name not in [*made.columns, *_ADDED]]
