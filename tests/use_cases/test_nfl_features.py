@@ -197,3 +197,34 @@ def test_a_forecast_is_looked_up_by_the_day_in_new_york_and_not_in_utc(rows_of) 
     late = datetime(2016, 9, 13, 2, 20, tzinfo=UTC)  # Monday night in the east
     rows = rows_of([game(1, event_time=late)], [forecast("2016-09-12", "LV", "DEN", 0.6)])
     assert rows["baseline__elo_538"].to_list() == [0.6]
+
+
+def season(*lost_by_denver: int) -> list[dict[str, object]]:
+    """Fifteen weeks in which Las Vegas beats Kansas City, and Denver the Chargers but for some."""
+    played = []
+    for week in range(2, 17):
+        scores = {"home_score": 17, "away_score": 24} if week in lost_by_denver else {}
+        played.append(game(week, game_id=f"{week}a", away_team="KC", away_qb_id="smith"))
+        names = {"home_team": "DEN", "away_team": "LAC", "home_qb_id": "siemian", "away_qb_id": "rivers"}
+        played.append(game(week, game_id=f"{week}b", **names, **scores))
+    return played
+
+
+def last_line(rows_of: Rows, played: list[dict[str, object]], **given: object) -> float:
+    later = game(19, game_type="WC")  # asks when the last game has long been over
+    rows = rows_of([*played, game(17, game_id="last", **given), later])
+    return float(rows.filter(pl.col("entity") == "last")["expected_line"][0])
+
+
+def test_a_team_whose_division_is_won_is_worth_less_in_the_last_week_and_only_then(rows_of) -> None:
+    played = season(14, 15, 16)
+    assert last_line(rows_of, played, week=16) - last_line(rows_of, played) > 2.0
+    level = season()
+    assert last_line(rows_of, level, week=16) == last_line(rows_of, level)
+
+
+def test_what_the_last_game_decides_is_not_known_before_it(rows_of) -> None:
+    """Level before it, the winner has the division: neither its score nor its line tell of themselves."""
+    level = season()
+    won, lost = (last_line(rows_of, level, home_score=score, spread_line=score / 2) for score in (40, 3))
+    assert won == lost
