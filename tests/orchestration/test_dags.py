@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
+from pennant.declaration.loader import load_all
+from pennant.declaration.model import TrainedUseCase
 from pennant.orchestration.factory import build_all
 from pennant.orchestration.steps import XCOM_LIMIT_BYTES, XComTooLarge, checked
 from pennant.settings import Settings
@@ -34,6 +36,8 @@ HEAVY = (
 _SERIALIZE = """
 import hashlib, json
 from airflow.serialization.serialized_objects import DagSerialization
+from pennant.declaration.loader import load_all
+from pennant.declaration.model import TrainedUseCase
 from pennant.orchestration.factory import build_all
 text = json.dumps({name: DagSerialization.to_dict(dag) for name, dag in build_all().items()}, sort_keys=True)
 print(hashlib.sha256(text.encode()).hexdigest())
@@ -64,7 +68,10 @@ def test_the_dags_folder_gives_every_dag_of_every_use_case(repository: Path, air
     bag = DagBag(dag_folder=str(repository / "dags"))
     assert bag.import_errors == {}
     wanted = {f"{name}__{part}" for name in MODELLED for part in PARTS}
-    wanted |= {f"{name}__{part}" for name in WITHOUT_MODEL for part in DATA_PARTS}
+    declared = {each.name: each for each in load_all(repository / "include" / "use_cases")}
+    for name in WITHOUT_MODEL:
+        trained = isinstance(declared[name], TrainedUseCase)
+        wanted |= {f"{name}__{part}" for part in (*DATA_PARTS, *(["backtest"] if trained else []))}
     assert set(bag.dags) == wanted | {"pennant__maintain"}
 
 

@@ -25,6 +25,7 @@ _CORES = os.cpu_count() or 1
 _MOMENT = "An ISO date or moment, UTC."
 _FILE = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, as JSON.")]
 _PAGE = Annotated[Path | None, typer.Option("--report", help="Write a page with plots to this file.")]
+_MEMBERS = Annotated[str, typer.Option(help="Only these members of the model, by comma: what one is worth.")]
 _WORKERS = Annotated[int, typer.Option(min=1, help="Periods at once. Default: one per core.")]
 
 
@@ -39,6 +40,14 @@ class NothingToSettle(PennantError):
         )
 
 
+class UnknownMember(PennantError):
+    """A member that the declaration does not have."""
+
+    def __init__(self, use_case: str, found: list[str], allowed: list[str]) -> None:
+        self.use_case, self.found, self.allowed = use_case, found, allowed
+        super().__init__(f"{use_case}: no member {', '.join(found)}; allowed are {', '.join(allowed)}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command("backtest")(backtest)
@@ -50,6 +59,7 @@ def backtest(
     end: Annotated[str, typer.Option("--to", help=f"{_MOMENT} The last period's end.")],
     file: _FILE = None,
     page: _PAGE = None,
+    members: _MEMBERS = "",
     workers: _WORKERS = _CORES,
 ) -> None:
     """Train at each period's start on what was known then, predict the period, and settle it.
@@ -67,7 +77,7 @@ def backtest(
     from pennant.gate import walk, walk_results
 
     settings = load_settings()
-    use_case = load_trained(settings.use_cases / name)
+    use_case = _only(load_trained(settings.use_cases / name), [each for each in members.split(",") if each])
     since, until = moment_of(start), moment_of(end)
     if since is None or until is None or since >= until:
         raise BadSpan(f"{start} to {end}", "a --from before --to")
@@ -90,6 +100,16 @@ def backtest(
 
         page.write_bytes(page_of(use_case, periods, found))
     typer.echo("\n".join(_lines(found, file, page)))
+
+
+def _only(use_case: "TrainedUseCase", names: list[str]) -> "TrainedUseCase":
+    declared = use_case.training.members
+    unknown = [name for name in names if name not in declared]
+    if unknown:
+        raise UnknownMember(use_case.name, unknown, list(declared))
+    kept = {name: declared[name] for name in names} if names else declared
+    training = use_case.training.model_copy(update={"members": kept})
+    return use_case.model_copy(update={"training": training})
 
 
 def _data(

@@ -105,7 +105,7 @@ def line_forecast(rows: Pooled, name: str) -> tuple[npt.NDArray[np.bool_], Float
 
 
 def difference(rows: Pooled, name: str, metric: str) -> MeanInterval | None:
-    """Mean of the model's metric less the baseline's, over rows that both have; below 0 the model is better."""
+    """Mean of the model's metric less the baseline's over common rows; below 0 the model is better."""
     if metric == "line_log_loss":
         own, other = line_forecast(rows, "model"), line_forecast(rows, name)
         if own is None or other is None:

@@ -1,20 +1,20 @@
 """Forecasts of where a walker goes: at its last velocity, or boosted trees that correct it.
 
-All learning happens in the walker's own frame: ahead is the direction of its last step (the x axis where it
-stands still), left a quarter turn from it, and lengths are multiples of its pace. So neither the direction of a
-street nor the units of a recording's clock matter, and a scene never seen is no stranger than a known one.
-Every training walk is learned twice, as seen and in a mirror, for nobody prefers a side by nature.
+All learning happens in the walker's own frame: ahead is the direction of its last step (the x axis where
+it stands still), left a quarter turn from it, and lengths are multiples of its pace. So neither the
+direction of a street nor a recording's clock matters much, and a scene never seen is no stranger than a known
+one. Every training walk is learned twice, as seen and in a mirror: nobody prefers a side by nature.
 
 Features are found by their names, those of `pennant.features.paths`:
-`position_x`, `position_y` (metres), `back_x_<k>`, `back_y_<k>` (k steps ago, less now), both needed; pairs
-`<name>_ahead`, `<name>_left` of what stands or moves about the walker; `turn`, `curvature` (left is positive);
-all others as they are, but for `velocity_x`, `velocity_y`, `heading_cos` and `heading_sin`, which the steps
-tell already.
+`position_x`, `position_y` (metres) and `back_x_<k>`, `back_y_<k>` (k steps ago, less now), which are needed;
+pairs `<name>_ahead`, `<name>_left` of what stands or moves about the walker; `turn`, `curvature` (left is
+positive); all others as they are, but for `velocity_x`, `velocity_y`, `heading_cos` and `heading_sin`, which
+the steps tell already.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,16 @@ LEAST_PACE = 0.05
 KNOTS = (3, 6, 9, 12)
 """Steps whose residual is learned; the others lie on the spline through them and the origin."""
 MODES = 20
-"""Samples that literature scores the best of."""
+"""So many samples there are: the literature scores the best of 20."""
 BLOCKS = 3
-"""Residuals are those of trees that did not see the block of rows; rows of a walker stand together."""
-ATTRIBUTE = "pennant_path"
+"""What trees leave unexplained is taken where they did not see the block of rows; rows of one walker stand
+together but for those at two edges."""
+SPREAD = {"max_depth": 4, "eta": 0.1, "min_child_weight": 30.0, "subsample": 0.7, "colsample_bytree": 0.5}
+SPREAD_ROUNDS = 60
+SPREAD_FLOOR = 0.1
+"""Metres: recordings are marked by hand, no forecast is surer."""
+SPREAD_POWER = 0.85
+"""Spreads that are foretold differ more than those of scenes not seen."""
 
 
 @dataclass(frozen=True)
@@ -178,56 +184,77 @@ class ConstantVelocity:
         return Straight(problem)
 
 
+@dataclass(frozen=True)
 class CorrectedPaths:
-    """Constant velocity, corrected by trees; samples add what they left unexplained of other walks."""
+    """Constant velocity, corrected by trees; samples add what the trees left unexplained of other walks.
 
-    def __init__(self, booster: Any, problem: Problem, knots: tuple[int, ...], modes: Floats) -> None:
-        self._booster, self._problem, self._knots = booster, problem, knots
-        self._modes = modes
+    Attributes:
+        trees: residuals at the knots, in paces.
+        spread: log of how far off the single path is, in metres by the root of the pace.
+        modes: typical residuals that were left, in spreads, the most common first, (MODES, steps, 2).
+        problem: names and steps.
+    """
+
+    trees: Any
+    spread: Any
+    modes: Floats
+    problem: Problem
 
     def predict(self, x: Floats) -> Floats:
         """Paths in metres, shape (n, 2 steps)."""
-        walks = Walks.of(x, self._problem.names)
-        return walks.path(self._residual(walks, x)).reshape(len(x), -1)
+        walks = Walks.of(x, self.problem.names)
+        made, signs = _inputs(walks, x, self.problem.names)
+        return walks.path(_corrected(self.trees, made, signs, self.problem.steps)).reshape(len(x), -1)
 
     def samples(self, x: Floats, count: int) -> Floats:
-        """So many different paths per row, shape (n, count, 2 steps), in metres.
+        """So many different paths per row, shape (n, count, 2 steps), in metres; the same at every call.
 
-        Each adds one typical residual of the training rows to the single path, turned to where the walker
-        goes and as large as its pace; the same for every call.
+        Each adds one typical residual to the single path, turned to where the walker goes and as large as
+        the forecast is uncertain.
 
         Raises:
             ValueError: `count` is less than 1 or more than there are modes.
         """
-        if not 1 <= count <= len(self._modes):
-            raise ValueError(f"count is {count}; allowed: 1 to {len(self._modes)}")
-        walks = Walks.of(x, self._problem.names)
-        around = self._residual(walks, x)[:, None] + self._modes[None, :count]
+        if not 1 <= count <= len(self.modes):
+            raise ValueError(f"count is {count}; allowed: 1 to {len(self.modes)}, the modes of this member")
+        walks = Walks.of(x, self.problem.names)
+        made, signs = _inputs(walks, x, self.problem.names)
+        single = _corrected(self.trees, made, signs, self.problem.steps)
+        spread = _spread(self.spread, made, signs, walks.pace) / walks.pace
+        around = single[:, None] + self.modes[None, :count] * spread[:, None, None, None]
         return walks.path(around).reshape(len(x), count, -1)
 
     def content(self) -> bytes:
-        """The trees in XGBoost's UBJSON; knots and modes are an attribute of theirs, in JSON."""
-        body = {"knots": list(self._knots), "modes": self._modes.tolist()}
-        body |= {"names": list(self._problem.names), "steps": self._problem.steps}
-        self._booster.set_attr(**{ATTRIBUTE: json.dumps(body)})
-        return bytes(self._booster.save_raw(raw_format="ubj"))
+        """Both boosters in XGBoost's own JSON, and the modes, exact to the last bit."""
+        boosters = {name: json.loads(getattr(self, name).save_raw("json")) for name in ("trees", "spread")}
+        body = {"names": list(self.problem.names), "steps": self.problem.steps, "modes": self.modes.tolist()}
+        return json.dumps({"kind": "path_residual", **body, **boosters}).encode()
 
-    def _residual(self, walks: Walks, x: Floats) -> Floats:
-        made, signs = _inputs(walks, x, self._problem.names)
-        return _corrected(self._booster, made, signs, self._knots, self._problem.steps)
+    @classmethod
+    def read(cls, content: bytes) -> "CorrectedPaths":
+        """The member that wrote `content`."""
+        import xgboost
+
+        body = json.loads(content)
+        trees, spread = (
+            xgboost.Booster({"nthread": 1}, model_file=bytearray(json.dumps(body[name]).encode()))
+            for name in ("trees", "spread")
+        )
+        problem = Problem("trajectory", tuple(body["names"]), steps=int(body["steps"]))
+        return cls(trees, spread, np.array(body["modes"], dtype=np.float64), problem)
 
 
 class PathResidual:
     """Kind `path_residual`: trees of absolute error, all knots of a path in each leaf."""
 
-    suffix = "ubj"
+    suffix = "json"
 
     def fit(
         self, x: Floats, y: Floats, weight: Floats, parameters: Parameters, seed: int, problem: Problem
     ) -> CorrectedPaths:
         """Boost `n_estimators` trees; `parameters` must hold every name of the kind.
 
-        Errors count in metres, those of slow walkers less: rows weigh by the root of their pace.
+        Residuals are in paces and weigh by the pace, so that errors count in metres.
 
         Raises:
             ColumnsMissing: a feature that the walker's frame needs is not there.
@@ -235,50 +262,88 @@ class PathResidual:
         walks = Walks.of(x, problem.names)
         made, signs = _inputs(walks, x, problem.names)
         residual = walks.residual(y.reshape(len(y), problem.steps, 2))
-        knots = tuple(step for step in KNOTS if step < problem.steps) + (problem.steps,)
-        target = residual[:, np.array(knots) - 1].reshape(len(y), -1)
-        weighs = weight * walks.pace / walks.pace.mean()
-        booster = _boosted(made, signs, target, weighs, parameters, seed)
-        left = np.empty_like(residual)
-        for block in np.array_split(np.arange(len(y)), BLOCKS):
-            rest = np.setdiff1d(np.arange(len(y)), block)
-            other = _boosted(made[rest], signs, target[rest], weighs[rest], parameters, seed)
-            seen = _corrected(other, made[block], signs, knots, problem.steps)
-            left[block] = residual[block] - seen
-        return CorrectedPaths(booster, problem, knots, _modes(left, weighs, seed))
+        target = residual[:, np.array(_knots(problem.steps)) - 1].reshape(len(y), -1)
+        rows = _Rows(made, signs, target, _mirror(target.shape[1]), weight * walks.pace / walks.pace.mean())
+        settings = {"objective": "reg:absoluteerror", **parameters}
+        rounds = int(settings.pop("n_estimators"))
+        trees = rows.boosted(settings, rounds, seed)
+        left = residual - rows.foretold_apart(settings, rounds, seed, problem.steps)
+        off = np.hypot(left[..., 0], left[..., 1]).mean(axis=1) * walks.pace
+        told = np.log((off + SPREAD_FLOOR) / np.sqrt(walks.pace))[:, None]
+        fixed = {"objective": "reg:squarederror", "max_bin": parameters["max_bin"], **SPREAD}
+        spread = _Rows(made, signs, told, np.ones(1), weight).boosted(fixed, SPREAD_ROUNDS, seed)
+        metres = _spread(spread, made, signs, walks.pace)
+        modes = _modes(left * (walks.pace / metres)[:, None, None], weight * metres**2, seed)
+        return CorrectedPaths(trees, spread, modes, problem)
 
 
-def _boosted(
-    made: Floats, signs: Floats, target: Floats, weight: Floats, parameters: Parameters, seed: int
-) -> Any:
-    """Trees fitted to the rows and to their images in a mirror."""
-    import xgboost  # seconds that an ensemble without trees need not pay
+@dataclass(frozen=True)
+class _Rows:
+    """What trees are fitted to.
 
-    chosen = {name: value for name, value in parameters.items() if name != "n_estimators"}
-    fixed = {
-        "objective": "reg:absoluteerror",
-        "multi_strategy": "multi_output_tree",
-        "tree_method": "hist",
-        "nthread": 1,  # the same bytes on every machine of one kind
-        "seed": seed,
-        "verbosity": 0,
-    }
-    data = xgboost.QuantileDMatrix(
-        np.concatenate([made, made * signs]),
-        label=np.concatenate([target, target * _mirror(target.shape[1])]),
-        weight=np.concatenate([weight, weight]),
-        max_bin=int(parameters["max_bin"]),
-        nthread=1,
-    )
-    return xgboost.train({**fixed, **chosen}, data, num_boost_round=int(parameters["n_estimators"]))
+    Attributes:
+        made: inputs, (n, inputs).
+        signs: of the inputs in a mirror.
+        target: (n, targets).
+        mirror: signs of the targets in a mirror.
+        weight: (n,).
+    """
+
+    made: Floats
+    signs: Floats
+    target: Floats
+    mirror: Floats
+    weight: Floats
+
+    def boosted(self, settings: Mapping[str, Any], rounds: int, seed: int) -> Any:
+        """Trees fitted to the rows and to their images in a mirror."""
+        import xgboost  # seconds that an ensemble without trees need not pay
+
+        fixed = {
+            "multi_strategy": "multi_output_tree",
+            "tree_method": "hist",
+            "nthread": 1,  # the same bytes on every machine of one kind
+            "seed": seed,
+            "verbosity": 0,
+        }
+        data = xgboost.QuantileDMatrix(
+            np.concatenate([self.made, self.made * self.signs]),
+            label=np.concatenate([self.target, self.target * self.mirror]),
+            weight=np.concatenate([self.weight, self.weight]),
+            max_bin=int(settings["max_bin"]),
+            nthread=1,
+        )
+        return xgboost.train({**fixed, **settings}, data, num_boost_round=rounds)
+
+    def foretold_apart(self, settings: Mapping[str, Any], rounds: int, seed: int, steps: int) -> Floats:
+        """Residuals (n, steps, 2) as trees tell them that did not see the row's block."""
+        everyone = np.arange(len(self.made))
+        told = np.empty((len(everyone), steps, 2))
+        for block in np.array_split(everyone, BLOCKS):
+            rest = np.setdiff1d(everyone, block)
+            others = replace(self, made=self.made[rest], target=self.target[rest], weight=self.weight[rest])
+            trees = others.boosted(settings, rounds, seed)
+            told[block] = _corrected(trees, self.made[block], self.signs, steps)
+        return told
 
 
-def _corrected(booster: Any, made: Floats, signs: Floats, knots: tuple[int, ...], steps: int) -> Floats:
+def _corrected(trees: Any, made: Floats, signs: Floats, steps: int) -> Floats:
     """Residuals (n, steps, 2): the mean of what the trees say and of what they say to the mirror."""
-    seen = np.asarray(booster.inplace_predict(made), dtype=np.float64)
-    mirrored = np.asarray(booster.inplace_predict(made * signs), dtype=np.float64)
-    mean = 0.5 * (seen + mirrored * _mirror(seen.shape[1]))
-    return np.asarray(_spline(knots, steps) @ mean.reshape(len(made), len(knots), 2), dtype=np.float64)
+    knots = _knots(steps)
+    seen = np.asarray(trees.inplace_predict(made), dtype=np.float64)
+    mirrored = np.asarray(trees.inplace_predict(made * signs), dtype=np.float64) * _mirror(2 * len(knots))
+    mean = (0.5 * (seen + mirrored)).reshape(len(made), len(knots), 2)
+    return np.asarray(_spline(knots, steps) @ mean, dtype=np.float64)
+
+
+def _spread(spread: Any, made: Floats, signs: Floats, pace: Floats) -> Floats:
+    """How far off the single path may be, shape (n,), in metres up to one factor for all."""
+    told = 0.5 * (spread.inplace_predict(made) + spread.inplace_predict(made * signs))
+    return np.asarray(np.exp(SPREAD_POWER * told.ravel().astype(np.float64)) * np.sqrt(pace))
+
+
+def _knots(steps: int) -> tuple[int, ...]:
+    return (*(each for each in KNOTS if each < steps), steps)
 
 
 def _mirror(columns: int) -> Floats:
@@ -290,17 +355,21 @@ def _spline(knots: tuple[int, ...], steps: int) -> Floats:
     from scipy.interpolate import CubicSpline  # seconds of import
 
     each = np.concatenate([np.zeros((1, len(knots))), np.eye(len(knots))])
-    kind = "natural" if len(knots) > 1 else "not-a-knot"
-    spline = CubicSpline([0, *knots], each, bc_type=kind)
+    spline = CubicSpline([0, *knots], each, bc_type="natural")
     return np.asarray(spline(np.arange(1, steps + 1)), dtype=np.float64)
 
 
 def _modes(left: Floats, weight: Floats, seed: int) -> Floats:
-    """Centres (MODES, steps, 2) of what was left unexplained, and of its mirror image."""
+    """Centres (MODES, steps, 2) of residuals and their mirror images, the heaviest first."""
     from sklearn.cluster import KMeans  # seconds of import
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     flat = left.reshape(len(left), -1)
-    both = np.concatenate([flat, flat * _mirror(flat.shape[1])])
+    both, weighs = np.concatenate([flat, flat * _mirror(flat.shape[1])]), np.concatenate([weight, weight])
     found = KMeans(min(MODES, len(both)), n_init=1, random_state=seed)
-    found.fit(both, sample_weight=np.concatenate([weight, weight]))
-    return np.asarray(found.cluster_centers_.reshape(-1, *left.shape[1:]), dtype=np.float64)
+    # One thread: the same sums on every number of cores.
+    with threadpool_limits(limits=1):
+        found.fit(both, sample_weight=weighs)
+    heavy = np.bincount(found.labels_, weights=weighs, minlength=found.n_clusters)
+    order = np.argsort(-heavy, kind="stable")
+    return np.asarray(found.cluster_centers_[order].reshape(-1, *left.shape[1:]), dtype=np.float64)
