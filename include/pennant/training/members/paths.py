@@ -35,6 +35,8 @@ LEAST_PACE = 0.05
 """Metres in a step that are added to every pace: whoever stands may start."""
 KNOTS = (3, 6, 9, 12)
 """Steps whose residual is learned; the others lie on the spline through them and the origin."""
+DECIMALS = 6
+"""Of inputs: micrometres."""
 MODES = 20
 """So many samples there are: the literature scores the best of 20."""
 BLOCKS = 3
@@ -141,7 +143,9 @@ def _inputs(walks: Walks, x: Floats, names: Sequence[str]) -> tuple[Floats, Floa
     odd = [names[i] in ODD or names[i].endswith("_left") for i in plain]
     made = [*(each.reshape(len(x), -1) for each in shape), lengths, walks.pace[:, None], x[:, plain]]
     even = np.ones(lengths.shape[1] + 1)
-    return np.concatenate(made, axis=1), np.concatenate([*signs, even, np.where(odd, -1.0, 1.0)])
+    # Turned points are a rounding off: straight ahead must not fall to either side of a threshold at 0.
+    inputs = np.round(np.concatenate(made, axis=1), DECIMALS)
+    return inputs, np.concatenate([*signs, even, np.where(odd, -1.0, 1.0)])
 
 
 @dataclass(frozen=True)
