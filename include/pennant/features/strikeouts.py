@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from scipy.special import gammaincinv
 
-from pennant.features.blocks import day_of
+from pennant.features.blocks import SECONDS_PER_DAY
 
 
 def poisson_mean(line: pl.Series, over: pl.Series) -> pl.Series:
@@ -91,6 +91,14 @@ def decayed_rate(rows: pl.DataFrame, events: str, trials: str, half_life: float)
     return _timeline(used.select("entity", "known_at", value.fill_nan(None).alias("value")))
 
 
+def exact_day(column: str) -> pl.Expr:
+    """A moment in days since 1970, the same to the last bit in every table.
+
+    Polars divides a column of one row otherwise than one of two; a product it rounds alike.
+    """
+    return pl.col(column).dt.epoch("s").cast(pl.Float64) * (1.0 / SECONDS_PER_DAY)
+
+
 def faded_sums(rows: pl.DataFrame, columns: Sequence[str], half_life_days: float) -> pl.DataFrame:
     """Timeline of an entity's sums in which what happened `half_life_days` earlier counts half.
 
@@ -104,8 +112,8 @@ def faded_sums(rows: pl.DataFrame, columns: Sequence[str], half_life_days: float
         entity, known_at, the sums under the columns' names, and `day`, since 1970, on which they are so much;
         `faded_to` tells what is left of them later.
     """
-    used = rows.drop_nulls(["entity", *columns]).with_columns(day=day_of("event_time"))
-    age = (pl.col("day") - pl.col("day").first().over("entity")) / half_life_days
+    used = rows.drop_nulls(["entity", *columns]).with_columns(day=exact_day("event_time"))
+    age = (pl.col("day") - pl.col("day").first().over("entity")) * (1.0 / half_life_days)
     grown = pl.lit(2.0).pow(age)
     sums = [((pl.col(name).cast(pl.Float64) * grown).cum_sum().over("entity") / grown) for name in columns]
     made = used.select(
@@ -116,7 +124,7 @@ def faded_sums(rows: pl.DataFrame, columns: Sequence[str], half_life_days: float
 
 def faded_to(day: pl.Series, sums: pl.DataFrame, half_life_days: float) -> pl.DataFrame:
     """What is left on a later `day` of sums of `faded_sums` joined to requests; 0 where there are none."""
-    left = pl.lit(2.0).pow((pl.col("day") - day) / half_life_days)
+    left = pl.lit(2.0).pow((pl.col("day") - day) * (1.0 / half_life_days))
     return sums.select((pl.exclude("day") * left).fill_null(0.0))
 
 
