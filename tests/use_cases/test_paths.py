@@ -9,10 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pennant.declaration.parameters import PARAMETERS
 from pennant.features.labels import labels
 from pennant.features.leaks import leaks
-from pennant.features.paths import constant_velocity
+from pennant.features.paths import constant_velocity, with_motion, with_surroundings
 from pennant.features.snapshot import snapshot_frame
+from pennant.training.members.paths import MODES, PathResidual
+from pennant.training.problem import Problem
 
 from .conftest import Ingested, year_windows
 
@@ -101,6 +104,53 @@ def test_constant_velocity_errs_as_published(samples: pl.DataFrame, scene: str) 
     truth = np.array(rows["label"].to_list())
     apart = np.linalg.norm((ahead.to_numpy() - truth).reshape(-1, 12, 2), axis=2)
     assert (apart.mean(), apart[:, -1].mean()) == pytest.approx(TELLS[scene], abs=0.002)
+
+
+def test_the_declared_baseline_is_constant_velocity(samples: pl.DataFrame, paths: Ingested) -> None:
+    ahead = samples.rename({"position_x": "x", "position_y": "y"}).select(constant_velocity(12, 0.4, "cv"))
+    columns = paths.use_case.baselines["constant_velocity"].columns
+    told = samples.select(f"baseline__{each}" for each in columns)
+    assert np.allclose(told.to_numpy(), ahead.to_numpy())
+
+
+def test_a_walker_is_told_who_is_where_it_goes_whom_it_meets_and_who_walks_along() -> None:
+    walkers = {  # where each is at tick 0, and its metres in a step
+        "me": ((0.0, 0.0), (0.0, 0.5)),  # to the north, so that left is west
+        "friend": ((1.0, 0.0), (0.0, 0.5)),  # a metre to the right
+        "oncoming": ((0.0, 6.0), (0.0, -0.5)),
+        "standing": ((-0.5, 3.0), (0.0, 0.0)),  # where I shall be in 2.4 s, to the left
+    }
+    rows = [
+        {"walker": name, "place": "here", "tick": tick, "x": x + tick * dx, "y": y + tick * dy}
+        for name, ((x, y), (dx, dy)) in walkers.items()
+        for tick in range(-5, 1)
+    ]
+    told = with_surroundings(with_motion(pl.DataFrame(rows), 5, 0.4), 10.0, 0.4, (2.4,))
+    me = told.row(by_predicate=(pl.col("walker") == "me") & (pl.col("tick") == 0), named=True)
+    assert me["companions"] == 1
+    assert (me["companions_ahead"], me["companions_left"]) == pytest.approx((0, -1))
+    assert (me["companions_steady_ahead"], me["companions_steady_left"]) == pytest.approx((1.25, 0))
+    assert me["spot_2_4s_stand_left"] > 0.3
+    assert -0.2 < me["spot_2_4s_flow_ahead"] < 0.2
+    assert me["meet_2_4s_others"] == pytest.approx(1 + np.exp(-0.5) + np.exp(-0.125))
+    alone = told.filter(tick=-5).row(0, named=True)
+    assert alone["spot_2_4s_others"] is None  # it has not moved yet
+
+
+def test_trees_err_less_than_constant_velocity_where_they_have_not_been(samples: pl.DataFrame, paths) -> None:
+    names = tuple(paths.use_case.features)
+    x = samples.select(names).to_numpy().astype(np.float64)
+    y = np.array(samples["label"].to_list())
+    held = (samples["scene"] == "zara1").to_numpy()
+    some = np.flatnonzero(~held)[::6]
+    defaults = {name: each.default for name, each in PARAMETERS["path_residual"].items()}
+    parameters = {**defaults, "n_estimators": 60, "learning_rate": 0.1, "max_depth": 5}
+    problem = Problem("trajectory", names, steps=12)
+    member = PathResidual().fit(x[some], y[some], np.ones(len(some)), parameters, 1, problem)
+    each = (member.samples(x[held], MODES) - y[held][:, None]).reshape(held.sum(), MODES, 12, 2)
+    apart = np.linalg.norm((member.predict(x[held]) - y[held]).reshape(-1, 12, 2), axis=2).mean()
+    assert apart < 0.97 * TELLS["zara1"][0]
+    assert np.linalg.norm(each, axis=3).mean(axis=2).min(axis=1).mean() < 0.22
 
 
 def test_no_feature_of_a_walker_looks_ahead(paths: Ingested) -> None:

@@ -33,15 +33,17 @@ STILL = 1e-9
 """Metres in a step under which it has no direction."""
 LEAST_PACE = 0.05
 """Metres in a step that are added to every pace: whoever stands may start."""
-KNOTS = (3, 6, 9, 12)
+KNOTS = (1, 3, 6, 9, 12)
 """Steps whose residual is learned; the others lie on the spline through them and the origin."""
 DECIMALS = 6
 """Of inputs: micrometres."""
 MODES = 20
 """So many samples there are: the literature scores the best of 20."""
 BLOCKS = 3
-"""What trees leave unexplained is taken where they did not see the block of rows; rows of one walker stand
-together but for those at two edges."""
+"""What trees leave unexplained is taken where they did not see the block of rows. Rows come in order of time,
+so those of one walker stand in one block, but at the edges."""
+ENOUGH_ROWS = 10_000
+"""Of more rows, every second, third, ... shows what is left: windows of a walk overlap in all but a step."""
 SPREAD = {"max_depth": 4, "eta": 0.1, "min_child_weight": 30.0, "subsample": 0.7, "colsample_bytree": 0.5}
 SPREAD_ROUNDS = 60
 SPREAD_FLOOR = 0.1
@@ -271,13 +273,17 @@ class PathResidual:
         settings = {"objective": "reg:absoluteerror", **parameters}
         rounds = int(settings.pop("n_estimators"))
         trees = rows.boosted(settings, rounds, seed)
-        left = residual - rows.foretold_apart(settings, rounds, seed, problem.steps)
-        off = np.hypot(left[..., 0], left[..., 1]).mean(axis=1) * walks.pace
-        told = np.log((off + SPREAD_FLOOR) / np.sqrt(walks.pace))[:, None]
+        some = slice(None, None, max(1, len(y) // ENOUGH_ROWS))
+        thin = replace(rows, made=made[some], target=target[some], weight=rows.weight[some])
+        left = residual[some] - thin.foretold_apart(settings, rounds, seed, problem.steps)
+        pace = walks.pace[some]
+        off = np.hypot(left[..., 0], left[..., 1]).mean(axis=1) * pace
+        told = np.log((off + SPREAD_FLOOR) / np.sqrt(pace))[:, None]
         fixed = {"objective": "reg:squarederror", "max_bin": parameters["max_bin"], **SPREAD}
-        spread = _Rows(made, signs, told, np.ones(1), weight).boosted(fixed, SPREAD_ROUNDS, seed)
-        metres = _spread(spread, made, signs, walks.pace)
-        modes = _modes(left * (walks.pace / metres)[:, None, None], weight * metres**2, seed)
+        wide = _Rows(thin.made, signs, told, np.ones(1), weight[some])
+        spread = wide.boosted(fixed, SPREAD_ROUNDS, seed)
+        metres = _spread(spread, thin.made, signs, pace)
+        modes = _modes(left * (pace / metres)[:, None, None], weight[some] * metres**2, seed)
         return CorrectedPaths(trees, spread, modes, problem)
 
 
