@@ -68,7 +68,8 @@ ROOMS = {
     """,
     "gate": """
         metric policy margin alpha min_rows max_calibration_error slices column equals below at_least
-        max_loss_increase required baselines approvers unit low high line_column
+        max_loss_increase required baselines approvers unit low high line_column price_columns closing_columns
+        kelly_fraction per_bet per_group per_day min_edge
     """,
     "release": """
         target canary_share min_canary_predictions max_error_share max_mean_shift canary_deadline_hours

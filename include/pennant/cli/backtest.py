@@ -123,7 +123,7 @@ def _data(
         return found, newest(use_case, found)
     from math import ceil
 
-    alone = own(settings)
+    alone = own(use_case, settings)
     known = until + timedelta(hours=ceil(use_case.label.delay_hours))
     windows = spans_of(use_case, None, known)
     task = bar.add_task(f"Fetch {use_case.name}", total=len(windows) * len(use_case.sources))
@@ -150,5 +150,7 @@ def _lines(found: dict[str, Any], file: Path | None, page: Path | None) -> list[
             f"  model less {name} ({told['metric']}): {told['mean']:+.4f} "
             f"[{told['low']:+.4f}, {told['high']:+.4f}]: {verdict}"
         )
+    if "betting" in found:
+        lines.append(f"  {found['betting']['verdict']}")
     lines += [f"  written: {each}" for each in (file, page) if each is not None]
     return lines

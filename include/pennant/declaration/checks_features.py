@@ -64,6 +64,25 @@ def _class_columns(use_case: DataUseCase, baseline: Baseline, path: Field, docum
         yield document.problem((*path, "columns"), "one column per class", found=found, allowed=allowed)
 
 
+def check_prices(use_case: DataUseCase, document: Document) -> Problems:
+    market = use_case.market
+    if market is None:
+        return
+    outcomes = len(use_case.label.classes) if use_case.task == "multiclass" else 2
+    for name in ("price_columns", "closing_columns"):
+        found = len(getattr(market, name))
+        if found not in {0, outcomes}:
+            message = "a market has a price for each outcome"
+            allowed = f"{outcomes} columns, or none"
+            yield document.problem(("market", name), message, found=f"{found} columns", allowed=allowed)
+    if market.closing_columns and not market.price_columns:
+        message = "closing prices measure the prices of bets"
+        yield document.problem(("market", "closing_columns"), message, allowed="price_columns beside them")
+    if market.price_columns and use_case.task == "count" and market.line_column is None:
+        message = "over and under are about a line"
+        yield document.problem(("market", "price_columns"), message, allowed="line_column beside them")
+
+
 def check_market(use_case: DataUseCase, document: Document) -> Problems:
     if use_case.market is None:
         return
@@ -100,4 +119,4 @@ def check_identities(use_case: DataUseCase, document: Document) -> Problems:
                 yield unknown(document, path, "text column of the source", column, names)
 
 
-CHECKS = (check_features, check_split, check_baselines, check_market, check_identities)
+CHECKS = (check_features, check_split, check_baselines, check_market, check_prices, check_identities)

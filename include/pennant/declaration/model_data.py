@@ -321,6 +321,19 @@ class Schedules(Part):
     """When a snapshot is taken and examined for leaks."""
 
 
+class Staking(Part):
+    """How much of the bankroll a bet may take; shares of it."""
+
+    kelly_fraction: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Of the full Kelly stake."""
+    per_bet: Annotated[float, Field(gt=0, le=1)] = 0.02
+    per_group: Annotated[float, Field(gt=0, le=1)] = 0.03
+    """On all bets on one event."""
+    per_day: Annotated[float, Field(gt=0, le=1)] = 0.1
+    min_edge: Annotated[float, Field(ge=0)] = 0.0
+    """Expected profit per unit staked that a bet has to promise."""
+
+
 class Market(Part):
     """The market among the columns of `baselines()`, for use cases that have one."""
 
@@ -328,6 +341,11 @@ class Market(Part):
     """Its probability that the label is 1; with a line, that the count is over it."""
     line_column: Text | None = None
     """For `count`: the line that the probability is about."""
+    price_columns: list[Text] = []
+    """Decimal prices on offer at the moment: of 1 and 0, of each class, of over and under."""
+    closing_columns: list[Text] = []
+    """The same at the event's start: what a bet's price is measured by."""
+    staking: Staking = Staking()
 
 
 class DataUseCase(Part):

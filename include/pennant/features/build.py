@@ -101,8 +101,10 @@ def baseline_columns(use_case: DataUseCase) -> list[str]:
     """Columns that baselines() has to give: those of the declared baselines, and the market's."""
     given = use_case.baselines.values()
     wanted = [name for each in given for name in ([each.column] if each.column else each.columns)]
-    if use_case.market is not None:
-        wanted.append(use_case.market.probability_column)
+    market = use_case.market
+    if market is not None:
+        wanted += [market.probability_column, *([market.line_column] if market.line_column else [])]
+        wanted += [*market.price_columns, *market.closing_columns]
     return list(dict.fromkeys(wanted))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pennant.data.asking.access import from_environment
 from pennant.data.ingest import fetch, validate
+from pennant.data.kept import fingerprint_of
 from pennant.data.lake import Lake
 from pennant.declaration.model import DataUseCase
 from pennant.errors import PennantError
@@ -41,9 +42,14 @@ class Busy(PennantError):
         )
 
 
-def own(settings: Settings) -> Settings:
-    """The settings of the folder for walks forward below the home folder."""
-    return replace(settings, home=settings.home / FOLDER)
+def own(use_case: DataUseCase, settings: Settings) -> Settings:
+    """The settings of a use case's folder for walks forward, below the home folder.
+
+    What landed was read by one declaration; another one of its sources gets a folder of its own.
+    """
+    read_by = [use_case.sources, use_case.validation, use_case.identities, use_case.schedules.ingest_history]
+    mark = fingerprint_of(*read_by)[:12]
+    return replace(settings, home=settings.home / FOLDER / f"{use_case.name}-{mark}")
 
 
 def newest(use_case: DataUseCase, settings: Settings) -> datetime:

@@ -17,7 +17,7 @@ import polars as pl
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import TrainedUseCase, UseCase
-from pennant.features.build import feature_rows, requests_of
+from pennant.features.build import BASELINE, feature_rows, requests_of
 from pennant.features.labels import labels_of
 from pennant.features.module import features_module
 from pennant.features.tables import Tables, load_tables
@@ -64,17 +64,23 @@ class Period:
         name: `2018-09-01/2019-02-15`, or the fold's.
         entity: shape (n,).
         event_time: shape (n,), UTC.
+        moment: when each was predicted, shape (n,), UTC.
         y: labels.
         problem: what was predicted.
         forecasts: the model's under `model`, the baselines' under their names.
         line: shape (n,), NaN where no line was offered; None for tasks without one.
         market_over: the market's chance of the count being over the line.
         weights: members of the model that count.
+        trained_rows: how many rows it was trained on.
+        prices: decimal prices on offer at the moment, shape (n, outcomes), NaN where none was; None for tasks
+            without.
+        closing: the same at the event's start.
     """
 
     name: str
     entity: list[str]
     event_time: npt.NDArray[np.datetime64]
+    moment: npt.NDArray[np.datetime64]
     y: Floats
     problem: Problem
     forecasts: dict[str, Forecast]
@@ -82,6 +88,8 @@ class Period:
     market_over: Floats | None
     weights: dict[str, float]
     trained_rows: int
+    prices: Floats | None
+    closing: Floats | None
 
 
 def material(use_case: TrainedUseCase, lake: Lake, settings: Settings, until: datetime) -> Material:
@@ -172,18 +180,22 @@ def run(work: Job) -> Period:
     check_labels(data.problem, y)
     forecasts = {"model": Forecast(np.ones(len(y), dtype=bool), fitted.predict(x))}
     forecasts |= baselines_of(work.use_case, data, work.test)
-    line, market = _market(work)
+    line, over = _market(work)
+    market = work.use_case.market
     return Period(
         work.period,
         work.test["entity"].to_list(),
-        work.test["event_time"].dt.replace_time_zone(None).to_numpy(),
+        _plain(work.test["event_time"]),
+        _plain(work.test["moment"]),
         y,
         data.problem,
         forecasts,
         line,
-        market,
+        over,
         fitted.weights,
         len(data.y),
+        _offered(work, [] if market is None else market.price_columns),
+        _offered(work, [] if market is None else market.closing_columns),
     )
 
 
@@ -193,9 +205,21 @@ def _market(work: Job) -> tuple[Floats | None, Floats | None]:
         return None, None
     both = (market.line_column, market.probability_column)
     line, over = (
-        work.test[f"baseline__{name}"].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in both
+        work.test[BASELINE + name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in both
     )
     return line, over
+
+
+def _plain(moments: pl.Series) -> npt.NDArray[np.datetime64]:
+    return moments.dt.replace_time_zone(None).to_numpy()
+
+
+def _offered(work: Job, names: list[str]) -> Floats | None:
+    """Prices of the outcomes, shape (n, outcomes); None where none are declared."""
+    if not names:
+        return None
+    columns = (pl.col(f"{BASELINE}{name}").cast(pl.Float64).fill_null(float("nan")) for name in names)
+    return work.test.select(columns).to_numpy()
 
 
 def _labelled(given: Material, at: datetime) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pennant.data.quality.style import STYLE
 from pennant.declaration.model import TrainedUseCase
+from pennant.gate.bets import bets_on
 from pennant.gate.walk import Period
 from pennant.gate.walk_results import Pooled, line_forecast, pooled
 from pennant.training.losses import Floats
@@ -20,7 +21,7 @@ def page_of(use_case: TrainedUseCase, periods: list[Period], found: dict[str, An
     """The page; all that is data is escaped, pictures are inside."""
     metric, whole = found["metric"], found["pooled"]
     plots = [_by_period(found), _differences(found)]
-    plots += [_calibration(pooled(periods), found["use_case"])]
+    plots += [_calibration(pooled(periods), use_case), _bankroll(use_case, periods)]
     body = (
         f'<header class="good"><p class="eyebrow">{escape(use_case.title)} / backtest</p>'
         f"<h1>{escape(found['from'][:10])} to {escape(found['to'][:10])}</h1>"
@@ -87,8 +88,8 @@ def _differences(found: dict[str, Any]) -> str:
     return _picture(figure, "The model less each baseline, all periods, 95 %: left of 0 the model is better")
 
 
-def _calibration(whole: Pooled, use_case: str) -> str:
-    pairs = _pairs(whole)
+def _calibration(whole: Pooled, use_case: TrainedUseCase) -> str:
+    pairs = _pairs(whole, use_case.label.classes)
     if not pairs:
         return ""
     figure, axes = _axes(4.6, 4.2)
@@ -101,18 +102,36 @@ def _calibration(whole: Pooled, use_case: str) -> str:
     axes.set_xlabel("said")
     axes.set_ylabel("came true")
     axes.legend(frameon=False, fontsize=8)
-    return _picture(figure, f"Calibration of {use_case}: tenths of the events, 95 %")
+    return _picture(figure, f"Calibration of {use_case.name}: tenths of the events, 95 %")
 
 
-def _pairs(whole: Pooled) -> list[tuple[str, Floats, Floats]]:
+def _bankroll(use_case: TrainedUseCase, periods: list[Period]) -> str:
+    """The equity curve and its falls, with the verdict in words."""
+    record = bets_on(use_case, periods)
+    if record is None:
+        return ""
+    words = f"<section><h2>Bets by the declared limits</h2><p>{escape(record.text)}</p></section>"
+    if record.curve.is_empty():
+        return words
+    figure, axes = _axes(9, 3.2)
+    days = record.curve["day"].to_list()
+    axes.plot(days, record.curve["bankroll"], color=_COLOURS[0], lw=1.6)
+    axes.axhline(1.0, color="#94a3b8", lw=1)
+    axes.set_ylabel("bankroll, from 1")
+    falls = axes.twinx()
+    falls.fill_between(days, 0.0, record.curve["drawdown"], color="#be123c", alpha=0.18, lw=0)
+    falls.set_ylim(max(0.2, 2.0 * float(np.max(record.curve["drawdown"].to_numpy()))), 0.0)
+    falls.set_ylabel("share of the peak lost")
+    return words + _picture(figure, f"Bankroll over {record.settled.height:,} bets, and its falls")
+
+
+def _pairs(whole: Pooled, classes: list[str]) -> list[tuple[str, Floats, Floats]]:
     """Chances of the model and whether they came true; by class, or at the offered line."""
     p, task = whole.forecasts["model"].p, whole.problem.task
     if task == "binary":
         return [("model", p, whole.y)]
     if task == "multiclass":
-        return [
-            (f"class {k}", p[:, k], (whole.y == k).astype(np.float64)) for k in range(whole.problem.classes)
-        ]
+        return [(name, p[:, k], (whole.y == k).astype(np.float64)) for k, name in enumerate(classes)]
     lined = line_forecast(whole, "model") if task == "count" else None
     return [] if lined is None else [("over the line", lined[1], lined[2])]
 

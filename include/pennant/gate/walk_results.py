@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pennant.declaration.model import TrainedUseCase, UseCase
+from pennant.gate.bets import bets_on
 from pennant.gate.forecasts import Forecast
 from pennant.gate.interval import MeanInterval, clustered_mean
 from pennant.gate.metrics import MAIN, PAIRED, by_row, metrics, over
@@ -151,6 +152,8 @@ def to_json(
     baselines = {name: figures(whole, name) for name in others}
     if (market := line_forecast(whole, "market")) is not None and "market" not in baselines:
         baselines["market"] = {"line_log_loss": log_loss(market[2], market[1])}
+    record = bets_on(use_case, periods)
+    betting = {} if record is None else {"betting": {**record.numbers, "verdict": record.text}}
     return {
         "use_case": use_case.name,
         "metric": metric,
@@ -163,6 +166,7 @@ def to_json(
             "baselines": baselines,
             "differences": differences,
         },
+        **betting,
         "difference_is": "the model's metric less the baseline's, at 95 %; below 0 the model is better",
     }
 

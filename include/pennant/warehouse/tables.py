@@ -90,6 +90,11 @@ betting_opportunities = Table(
     Column("market_probability", Double, nullable=False),
     Column("edge", Double, nullable=False),
     Column("stake_share", Double, nullable=False),
+    *(Column(name, DateTime(timezone=True)) for name in ("event_time", "quoted_at")),
+    *(Column(name, Text) for name in ("market", "outcome", "group", "bookmaker", "risk")),
+    *(Column(name, Double) for name in ("line", "low", "high", "decided", "overround", "price")),
+    *(Column(name, Double) for name in ("edge_low", "edge_high", "kelly")),
+    Column("books", Integer),
     _created(),
     UniqueConstraint("use_case", "entity", "as_of", "side"),
 )
@@ -106,6 +111,10 @@ bet_history = Table(
     Column("result", Text, nullable=False),
     Column("profit_share", Double, nullable=False),
     _moment("settled_at"),
+    *(Column(name, DateTime(timezone=True)) for name in ("event_time", "as_of")),
+    *(Column(name, Text) for name in ("version", "market", "outcome", "bookmaker", "risk")),
+    *(Column(name, Double) for name in ("line", "price", "probability", "returned_share")),
+    *(Column(name, Double) for name in ("close_probability", "clv_log", "clv_percent")),
     _created(),
     UniqueConstraint("use_case", "entity", "side"),
 )

@@ -193,7 +193,17 @@ def baselines(view: View) -> pl.DataFrame:
     columns = [
         chances[outcome].alias(f"{name}_{outcome}") for name, chances in said.items() for outcome in OUTCOMES
     ]
-    return pl.DataFrame([view.requests["entity"], *columns])
+    prices = [_price(book, name) for book, name in ((opening, "price"), (closing, "closing"))]
+    return pl.DataFrame([view.requests["entity"], *columns, *(each for made in prices for each in made)])
+
+
+def _price(books: pl.DataFrame, name: str) -> list[pl.Series]:
+    """Decimal prices of the three outcomes, of one bookmaker or of their mean."""
+    declared = OPENING if name == "price" else CLOSING
+    return [
+        books.select(_first(declared, at).alias(f"{name}_{outcome}")).to_series()
+        for at, outcome in enumerate(OUTCOMES)
+    ]
 
 
 def _matches(known: View | Known, group: str) -> pl.DataFrame:
