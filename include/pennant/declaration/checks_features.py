@@ -84,7 +84,8 @@ def check_prices(use_case: DataUseCase, document: Document) -> Problems:
 
 
 def check_market(use_case: DataUseCase, document: Document) -> Problems:
-    if use_case.market is None:
+    # At a line the market's chance is no forecast of the count: it is no baseline's column.
+    if use_case.market is None or use_case.market.line_column is not None:
         return
     columns = [each.column for each in use_case.baselines.values() if each.column is not None]
     columns += [name for each in use_case.baselines.values() for name in each.columns]

@@ -92,7 +92,16 @@ class Range(Part):
 
 
 class Member(Part):
-    kind: Literal["xgboost", "logistic", "ridge", "column", "constant_velocity", "path_residual"]
+    kind: Literal[
+        "xgboost",
+        "logistic",
+        "ridge",
+        "column",
+        "poisson",
+        "trees_count",
+        "constant_velocity",
+        "path_residual",
+    ]
     columns: list[Text] = Field(default_factory=list)
     """For kind `column`: the features that are the forecast, one per class or coordinate."""
     search: dict[str, Range] = Field(default_factory=dict)

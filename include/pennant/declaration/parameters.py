@@ -64,6 +64,8 @@ PARAMETERS: dict[str, Mapping[str, Allowed]] = {
     "logistic": {"c": Allowed(1.0, 1e-6, 1e6), "knots": Allowed(0, 0, 12, whole=True)},
     "ridge": {"alpha": Allowed(1.0, 0.0, 1e9)},
     "column": {"sharpness": Allowed(1.0, 0.1, 10.0)},
+    "poisson": {"alpha": Allowed(1.0, 0.0, 1e9), "knots": Allowed(0, 0, 12, whole=True)},
+    "trees_count": TREES,
     "constant_velocity": {},
     "path_residual": PATH_TREES,
 }
@@ -73,6 +75,8 @@ TASKS: dict[str, tuple[str, ...]] = {
     "logistic": ("binary", "multiclass"),
     "ridge": ("regression",),
     "column": ("binary", "multiclass", "count", "regression", "trajectory"),
+    "poisson": ("count",),
+    "trees_count": ("count",),
     "constant_velocity": ("trajectory",),
     "path_residual": ("trajectory",),
 }

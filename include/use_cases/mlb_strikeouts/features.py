@@ -147,6 +147,8 @@ def baselines(view: View) -> pl.DataFrame:
         pl.lit(rate * batters).alias("form_strikeouts"),
         pl.lit(closing["mean"]).alias("market_strikeouts"),
         pl.lit(closing["mean"] + MOMENTUM * closing["movement"]).alias("moved_strikeouts"),
+        pl.lit(closing["line"]).alias("closing_line"),
+        pl.lit(closing["over"]).alias("closing_over"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from pennant.training.members.base import MemberKind
 from pennant.training.members.column import Column
+from pennant.training.members.counts import Poisson, TreesCount
 from pennant.training.members.logistic import Logistic
 from pennant.training.members.paths import ConstantVelocity, PathResidual
 from pennant.training.members.ridge import Ridge
@@ -12,6 +13,8 @@ KINDS: dict[str, MemberKind] = {
     "logistic": Logistic(),
     "ridge": Ridge(),
     "column": Column(),
+    "poisson": Poisson(),
+    "trees_count": TreesCount(),
     "constant_velocity": ConstantVelocity(),
     "path_residual": PathResidual(),
 }
