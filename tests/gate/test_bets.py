@@ -49,6 +49,7 @@ def period(model_knows: bool, margin: float = 0.02, seed: int = 4) -> Period:
         0,
         price(opening),
         price(truth),
+        {},
     )
 
 

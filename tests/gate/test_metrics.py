@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from scipy.stats import poisson as reference
 from sklearn.metrics import average_precision_score
 
-from pennant.gate.metrics import MAIN, PAIRED, average_precision, brier_parts, by_row, metrics, over
+from pennant.gate.metrics import (
+    MAIN,
+    PAIRED,
+    average_precision,
+    brier_parts,
+    by_row,
+    metrics,
+    of_samples,
+    over,
+)
 from pennant.training.members.distributions import poisson
 from pennant.training.problem import Problem
 
@@ -82,3 +91,15 @@ def test_a_line_is_priced_without_what_is_void() -> None:
     half, whole = over(p, np.array([4.5, 5.0]))
     assert half == pytest.approx(reference.sf(4, 5.0))
     assert whole == pytest.approx(reference.sf(5, 5.0) / (1 - reference.pmf(5, 5.0)))
+
+
+def test_a_single_path_has_its_own_error_as_energy_score_and_breadth_alone_costs() -> None:
+    stream = np.random.default_rng(6)
+    y = stream.normal(size=(4_000, 6))
+    sure = of_samples(y, np.zeros((4_000, 1, 6)))
+    ade = by_row("ade", Problem("trajectory", (), steps=3), y, np.zeros((4_000, 6)))
+    assert sure["energy_score"] == pytest.approx(ade)
+    assert sure["best_ade"] == pytest.approx(ade)
+    right, wide = (of_samples(y, width * stream.normal(size=(4_000, 20, 6))) for width in (1.0, 6.0))
+    assert right["energy_score"].mean() < sure["energy_score"].mean()
+    assert right["energy_score"].mean() < wide["energy_score"].mean()

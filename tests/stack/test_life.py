@@ -200,7 +200,8 @@ def test_the_backtest_dag_settles_a_past_period(played: Played) -> None:
     assert result["rows"] > 200
     [(stored,)] = _rows(
         played,
-        "SELECT count(*) FROM model_performance WHERE use_case = :name AND source = 'backtest'",
+        "SELECT count(*) FROM model_performance WHERE use_case = :name AND source = 'backtest' "
+        "AND metric = 'log_loss'",
     )
     assert stored == 1
 

@@ -49,9 +49,9 @@ TREES: Mapping[str, Allowed] = {
 }
 
 PATH_TREES: Mapping[str, Allowed] = {
-    "max_depth": Allowed(5, 1, 16, whole=True),
-    "learning_rate": Allowed(0.06, 1e-4, 1.0),
-    "n_estimators": Allowed(120, 1, 5000, whole=True),
+    "max_depth": Allowed(6, 1, 16, whole=True),
+    "learning_rate": Allowed(0.05, 1e-4, 1.0),
+    "n_estimators": Allowed(150, 1, 5000, whole=True),
     "min_child_weight": Allowed(20.0, 0.0, 1e5),
     "subsample": Allowed(0.7, 0.05, 1.0),
     "colsample_bytree": Allowed(0.5, 0.05, 1.0),

@@ -85,11 +85,14 @@ def _freedom(share: Floats) -> float:
     """
     a = share**2 / (1 - share)
     independent = 1 / (np.sum(share**2) + np.sum(a) ** 2 - np.sum(a**2))
-    square = share**2
-    moments = np.diag(square) - np.outer(square, share) - np.outer(share, square)
-    moments += np.outer(share, share) * np.sum(square)
-    moments /= np.sqrt(np.outer(1 - share, 1 - share))
-    correlated = np.trace(moments) ** 2 / np.sum(moments**2)
+    # Of M_ij = (d_ij s_i^2 - s_i^2 s_j - s_i s_j^2 + s_i s_j S) / sqrt((1 - s_i)(1 - s_j)), S = sum s^2: the
+    # trace, and the sum of squares, from sums alone. Days are many, their squares would be too many.
+    total = float(np.sum(share**2))
+    none, one, two = (float(np.sum(a * share**power)) for power in (0, 1, 2))
+    everywhere = total**2 * none**2 + 2 * two * none - 4 * total * one * none + 2 * one**2
+    diagonal = a * (1 - 2 * share + total)
+    squares = everywhere - float(np.sum((a * (total - 2 * share)) ** 2)) + float(np.sum(diagonal**2))
+    correlated = float(np.sum(diagonal)) ** 2 / squares
     return float(min(independent, correlated))
 
 

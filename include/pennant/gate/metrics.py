@@ -70,6 +70,31 @@ def metrics(problem: Problem, y: Floats, p: Floats) -> dict[str, float]:
     return found
 
 
+def of_samples(y: Floats, samples: Floats) -> dict[str, Floats]:
+    """How samples of paths cover what came: the best of them, which rewards breadth, and a proper score.
+
+    The energy score is Gneiting and Raftery 2007, formula 22, with the mean distance over the steps in place
+    of the Euclidean norm: E d(S, y) - E d(S, S') / 2, each in metres; a single path has its ADE.
+
+    Args:
+        y: shape (n, 2 steps).
+        samples: shape (n, count, 2 steps).
+    """
+
+    def apart(one: Floats, other: Floats) -> Floats:
+        off = (one - other).reshape(*np.broadcast_shapes(one.shape, other.shape)[:-1], -1, 2)
+        return np.asarray(np.hypot(off[..., 0], off[..., 1]), dtype=np.float64)
+
+    steps = apart(samples, y[:, None, :])
+    each = steps.mean(axis=2)
+    between = apart(samples[:, :, None, :], samples[:, None, :, :]).mean(axis=(1, 2, 3))
+    return {
+        "best_ade": each.min(axis=1),
+        "best_fde": steps[:, :, -1].min(axis=1),
+        "energy_score": each.mean(axis=1) - between / 2.0,
+    }
+
+
 def brier_parts(y: Floats, p: Floats) -> dict[str, float]:
     """Murphy's parts over ten bins: the score is about the first less the second plus the third."""
     rate = y.mean()

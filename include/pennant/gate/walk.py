@@ -22,11 +22,18 @@ from pennant.features.labels import labels_of
 from pennant.features.module import features_module
 from pennant.features.tables import Tables, load_tables
 from pennant.gate.forecasts import Forecast, baselines_of
+from pennant.gate.metrics import of_samples
 from pennant.reference import Window
 from pennant.settings import Settings
 from pennant.training import fit, rows, search
 from pennant.training.losses import Floats
+from pennant.training.members.base import Sampling
 from pennant.training.problem import Problem, check_labels
+
+SAMPLES = 20
+"""Of each path: what the literature scores the best of."""
+ROWS_OF_SAMPLES = 2_000
+"""At once: each row's samples are compared with each other."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class Period:
         prices: decimal prices on offer at the moment, shape (n, outcomes), NaN where none was; None for tasks
             without.
         closing: the same at the event's start.
+        sampled: of a trajectory's samples, metric -> each row's value, shape (n,).
     """
 
     name: str
@@ -90,6 +98,7 @@ class Period:
     trained_rows: int
     prices: Floats | None
     closing: Floats | None
+    sampled: dict[str, Floats]
 
 
 def material(use_case: TrainedUseCase, lake: Lake, settings: Settings, until: datetime) -> Material:
@@ -174,7 +183,7 @@ def run(work: Job) -> Period:
         TrainingRefused: too little was known at its start.
     """
     data = rows.from_frame(work.use_case, work.train, work.as_of)
-    fitted = fit.fit_rows(work.use_case, data, search.search_alone(work.use_case, data))
+    fitted = fit.fit_model(work.use_case, data, search.search_alone(work.use_case, data))
     x = work.test.select(pl.col(data.names).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
     y = rows.labels_of(work.test["label"])
     check_labels(data.problem, y)
@@ -196,6 +205,7 @@ def run(work: Job) -> Period:
         len(data.y),
         _offered(work, [] if market is None else market.price_columns),
         _offered(work, [] if market is None else market.closing_columns),
+        _sampled(fitted, x, y),
     )
 
 
@@ -208,6 +218,17 @@ def _market(work: Job) -> tuple[Floats | None, Floats | None]:
         work.test[BASELINE + name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in both
     )
     return line, over
+
+
+def _sampled(fitted: fit.Model, x: Floats, y: Floats) -> dict[str, Floats]:
+    """How well the samples of the weightiest member that gives any cover what came."""
+    able = {name: each for name, each in fitted.members.items() if isinstance(each, Sampling)}
+    if not able:
+        return {}
+    heaviest = max(able, key=fitted.weights.__getitem__)
+    parts = np.array_split(np.arange(len(y)), max(len(y) // ROWS_OF_SAMPLES, 1))
+    found = [of_samples(y[part], able[heaviest].samples(x[part], SAMPLES)) for part in parts]
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
 def _plain(moments: pl.Series) -> npt.NDArray[np.datetime64]:

@@ -18,7 +18,7 @@ from pennant.training.problem import Problem
 
 ALPHA = 0.025
 """Of each side: intervals are at 95 %."""
-FEW = 30
+FEW = 20
 """Fewer days than that are no clusters: then minutes are, and with fewer of those single rows."""
 
 
@@ -32,6 +32,7 @@ class Pooled:
     forecasts: dict[str, Forecast]
     line: Floats | None
     market_over: Floats | None
+    sampled: dict[str, Floats]
 
 
 def main_metric(use_case: TrainedUseCase) -> str:
@@ -59,6 +60,7 @@ def pooled(periods: list[Period]) -> Pooled:
         forecasts,
         np.concatenate(lines) if lines else None,
         np.concatenate(overs) if overs else None,
+        {name: np.concatenate([each.sampled[name] for each in periods]) for name in periods[0].sampled},
     )
 
 
@@ -83,6 +85,8 @@ def figures(rows: Pooled, name: str) -> dict[str, float]:
             "line_brier": brier(hit, p),
             "line_rows": float(at.sum()),
         }
+    if name == "model":
+        found |= {key: float(values.mean()) for key, values in rows.sampled.items()}
     return {key: float(value) for key, value in found.items() if np.isfinite(value)}
 
 

@@ -13,7 +13,7 @@ from pennant.declaration.model import TrainedUseCase
 from pennant.reference import Reference
 from pennant.settings import Settings
 from pennant.training import bundle, parameters, provenance, rows, search
-from pennant.training.calibration import Calibration, fit_calibration
+from pennant.training.calibration import Calibration, Identity, fit_calibration
 from pennant.training.crossfit import OutOfFold, fit_all, member_seed, out_of_fold, recency
 from pennant.training.ensemble import mixture_weights
 from pennant.training.interval import Interval, fit_interval
@@ -38,25 +38,45 @@ class FittedBundle:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """The model before it is written.
+class Model:
+    """What predicts.
 
     Attributes:
         weights: member -> weight, those above 0 only.
         members: the same members, fitted on all training rows.
-        prediction: calibrated out-of-fold predictions.
+        calibration: of the blend.
     """
 
     weights: dict[str, float]
     members: dict[str, FittedMember]
     calibration: Calibration
-    oof: OutOfFold
-    prediction: Floats
 
     def predict(self, x: Floats) -> Floats:
         """Calibrated predictions for `x`, shape (n, features)."""
         made = [member.predict(x) for member in self.members.values()]
         return self.calibration.apply(blend(made, np.array(list(self.weights.values()))))
+
+
+@dataclass(frozen=True)
+class Fitted(Model):
+    """The model before it is written, with what it was chosen by.
+
+    Attributes:
+        oof: predictions out of fold.
+        prediction: calibrated out-of-fold predictions.
+    """
+
+    oof: OutOfFold
+    prediction: Floats
+
+
+def fit_model(use_case: TrainedUseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> Model:
+    """The model alone: where one member goes without calibration there is nothing to hold folds out for."""
+    if len(use_case.training.members) > 1 or use_case.training.calibration != "none":
+        return fit_rows(use_case, data, chosen)
+    members = fit_all(use_case, data, chosen)
+    calibration = Identity(clip=data.problem.task == "binary")
+    return Model(dict.fromkeys(members, 1.0), members, calibration)
 
 
 def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call

@@ -128,6 +128,8 @@ def search_alone(use_case: TrainedUseCase, data: rows.TrainingRows) -> parameter
     one of the two.
     """
     budget, space = use_case.training.search, parameters.space(use_case, None)
+    if not space.searched:
+        return space.complete({})  # every trial would be the same
     tried: list[FrozenTrial] = []
     began = time.monotonic()
     for shard in range(budget.workers):
@@ -144,8 +146,6 @@ def search_alone(use_case: TrainedUseCase, data: rows.TrainingRows) -> parameter
                     params=values, distributions=distributions, value=loss, user_attrs={"slot": slot}
                 )
             )
-            if not space.searched:
-                break  # every trial would be the same
         tried += done
     best = min(tried, key=lambda each: (_value(each), each.user_attrs["slot"]))
     return space.complete(best.params)

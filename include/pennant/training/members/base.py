@@ -1,13 +1,13 @@
 """What every kind of member offers."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pennant.declaration.parameters import Allowed
 from pennant.training.losses import Floats
 from pennant.training.problem import Problem
 
-__all__ = ["Allowed", "FittedMember", "MemberKind", "Parameters", "Value"]
+__all__ = ["Allowed", "FittedMember", "MemberKind", "Parameters", "Sampling", "Value"]
 
 Value = float | int | str
 Parameters = Mapping[str, Value]
@@ -21,6 +21,14 @@ class FittedMember(Protocol):
 
     def content(self) -> bytes:
         """The bytes of the member's file; equal for equal inputs."""
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """A fitted model that can say of a path not only the one that it expects."""
+
+    def samples(self, x: Floats, count: int) -> Floats:
+        """Paths that may be, shape (n, count, 2 steps)."""
 
 
 class MemberKind(Protocol):
