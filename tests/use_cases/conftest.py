@@ -17,7 +17,7 @@ from pennant.data.validated import versions
 from pennant.declaration.loader import load
 from pennant.declaration.model import DataUseCase
 from pennant.features import reuse
-from pennant.features.build import requests_of
+from pennant.features.build import feature_rows, requests_of
 from pennant.features.module import code_hash, features_module
 from pennant.features.snapshot import build_snapshot
 from pennant.features.tables import load_tables
@@ -110,6 +110,12 @@ def built_on() -> Callable[[Ingested, datetime, datetime], int]:
         module = features_module(folder)
         start = late - timedelta(days=use_case.split.history_days + use_case.split.fresh_days)
         requests = requests_of(use_case, tables, start, late, late)
+        whole = feature_rows(use_case, module, tables, requests)
+        for at in range(
+            0, requests.height, max(requests.height // 5, 1)
+        ):  # alone, as online, to the last bit
+            alone = feature_rows(use_case, module, tables, requests[at : at + 1])
+            assert alone.equals(whole.filter(entity=requests["entity"][at]))
         return reuse.rows_on(use_case, module, tables, requests, past)[1]
 
     return go

@@ -75,7 +75,9 @@ def decayed_mean_days(rows: pl.DataFrame, value: pl.Expr, half_life_days: float)
     sum(w x) / sum(w) with w = 2 ** (-days / half life); null values are passed over.
     """
     first = pl.col("known_at").min().over("entity")
-    halves = (pl.col("known_at") - first).dt.total_seconds() / (SECONDS_PER_DAY * half_life_days)
+    halves = (pl.col("known_at") - first).dt.total_seconds().cast(pl.Float64) * (
+        1.0 / (SECONDS_PER_DAY * half_life_days)
+    )
     made = rows.select(
         "entity", "known_at", value.cast(pl.Float64).fill_nan(None).alias("value"), halves=halves
     )
@@ -100,8 +102,12 @@ def win_rate(rows: pl.DataFrame, score: str, games: int) -> pl.DataFrame:
 
 
 def day_of(column: str) -> pl.Expr:
-    """A moment in days since 1970, parts of a day included."""
-    return pl.col(column).dt.epoch("s") / SECONDS_PER_DAY
+    """A moment in days since 1970, parts of a day included.
+
+    A product, no quotient: Polars divides a column of one row by a number otherwise than a longer one, and a
+    feature has to have the same bits in every table.
+    """
+    return pl.col(column).dt.epoch("s").cast(pl.Float64) * (1.0 / SECONDS_PER_DAY)
 
 
 def last_played(rows: pl.DataFrame) -> pl.DataFrame:
@@ -111,7 +117,7 @@ def last_played(rows: pl.DataFrame) -> pl.DataFrame:
 
 def rest_days(view: View, entity: str | pl.Expr, rows: pl.DataFrame) -> pl.Series:
     """Days from an entity's last game with a known result to the requested event; null if there is none."""
-    start = view.requests["event_time"].dt.epoch("s") / SECONDS_PER_DAY
+    start = view.requests.select(day_of("event_time")).to_series()
     return start - view.asof(entity, last_played(rows))["value"]
 
 

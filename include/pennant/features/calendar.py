@@ -11,7 +11,7 @@ import polars as pl
 def hour_of_day(time_zone: str, column: str = "event_time") -> pl.Expr:
     """Hour of the day (0 to 24, parts included) on the clocks of a place."""
     local = pl.col(column).dt.convert_time_zone(time_zone)
-    return local.dt.hour() + local.dt.minute() / 60.0
+    return local.dt.hour() + local.dt.minute().cast(pl.Float64) * (1.0 / 60.0)
 
 
 def weekday(time_zone: str, column: str = "event_time") -> pl.Expr:

@@ -59,7 +59,7 @@ def spread_probability(spread: pl.Expr) -> pl.Expr:
 
     Phi comes from `erf` by Abramowitz and Stegun 1964, formula 7.1.26: absolute error under 1e-7.
     """
-    z = spread.abs() / (MARGIN_DEVIATION_POINTS * 2.0**0.5)
+    z = spread.abs() * (1.0 / (MARGIN_DEVIATION_POINTS * 2.0**0.5))
     t = 1.0 / (1.0 + 0.3275911 * z)
     terms = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
     series: pl.Expr = pl.lit(0.0)

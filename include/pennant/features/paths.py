@@ -148,7 +148,9 @@ def with_surroundings(
     """
     numbered = moving.with_row_index("_row")
     steady = [
-        (-pl.col(f"back_{axis}_{STEADY_STEPS}") / (STEADY_STEPS * step_seconds)).alias(f"steady_{axis}")
+        (-pl.col(f"back_{axis}_{STEADY_STEPS}") * (1.0 / (STEADY_STEPS * step_seconds))).alias(
+            f"steady_{axis}"
+        )
         for axis in ("x", "y")
     ]
     pairs = _pairs(numbered.with_columns(steady), radius, ("steady_x", "steady_y"))
@@ -303,7 +305,7 @@ def _where(which: pl.Expr, value: pl.Expr) -> pl.Expr:
 
 
 def _bell(ahead: pl.Expr, left: pl.Expr) -> pl.Expr:
-    return (-(ahead * ahead + left * left) / (2 * SPOT_METRES**2)).exp()
+    return ((ahead * ahead + left * left) * (-1.0 / (2 * SPOT_METRES**2))).exp()
 
 
 def _approach(horizon_seconds: float) -> list[pl.Expr]:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from scipy.special import gammaincinv
 
-from pennant.features.blocks import SECONDS_PER_DAY
+from pennant.features.blocks import day_of
 
 
 def poisson_mean(line: pl.Series, over: pl.Series) -> pl.Series:
@@ -91,14 +91,6 @@ def decayed_rate(rows: pl.DataFrame, events: str, trials: str, half_life: float)
     return _timeline(used.select("entity", "known_at", value.fill_nan(None).alias("value")))
 
 
-def exact_day(column: str) -> pl.Expr:
-    """A moment in days since 1970, the same to the last bit in every table.
-
-    Polars divides a column of one row otherwise than one of two; a product it rounds alike.
-    """
-    return pl.col(column).dt.epoch("s").cast(pl.Float64) * (1.0 / SECONDS_PER_DAY)
-
-
 def faded_sums(rows: pl.DataFrame, columns: Sequence[str], half_life_days: float) -> pl.DataFrame:
     """Timeline of an entity's sums in which what happened `half_life_days` earlier counts half.
 
@@ -112,7 +104,7 @@ def faded_sums(rows: pl.DataFrame, columns: Sequence[str], half_life_days: float
         entity, known_at, the sums under the columns' names, and `day`, since 1970, on which they are so much;
         `faded_to` tells what is left of them later.
     """
-    used = rows.drop_nulls(["entity", *columns]).with_columns(day=exact_day("event_time"))
+    used = rows.drop_nulls(["entity", *columns]).with_columns(day=day_of("event_time"))
     age = (pl.col("day") - pl.col("day").first().over("entity")) * (1.0 / half_life_days)
     grown = pl.lit(2.0).pow(age)
     sums = [((pl.col(name).cast(pl.Float64) * grown).cum_sum().over("entity") / grown) for name in columns]

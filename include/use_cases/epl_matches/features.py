@@ -23,7 +23,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from pennant.decisions.devig import fair
-from pennant.features.blocks import decayed_mean, expanding_mean, last_played, sides
+from pennant.features.blocks import day_of, decayed_mean, expanding_mean, last_played, sides
 from pennant.features.elo import EloRules, elo, elo_difference
 from pennant.features.goals import (
     GoalRules,
@@ -121,7 +121,7 @@ def strength(known: Known) -> pl.DataFrame:
         home_goals=pl.col("FTHG"), away_goals=pl.col("FTAG"), shots=pl.lit(None, pl.Float64)
     )
     share = (pl.col("HS") - pl.col("AS")) / (pl.col("HS") + pl.col("AS"))
-    shots = ((share - SHOT_SHARE[0]) / SHOT_SHARE[1]).fill_nan(None)
+    shots = ((share - SHOT_SHARE[0]) * (1.0 / SHOT_SHARE[1])).fill_nan(None)
     shot = _matches(known, "statistics").with_columns(shots=shots)
     rows = pl.concat([results, shot], how="diagonal").sort("known_at", "event_time", "match_id")
     home, away = (_stakes_then(rows, side, stakes) for side in SIDES)
@@ -245,7 +245,7 @@ def _season(view: View, rows: pl.DataFrame) -> dict[str, pl.Series]:
     new = [view.asof(_of_season(side, last), played)["value"].is_null() for side in SIDES]
     return {
         "season_points_difference": home - away,
-        "season_progress": so_far.fill_null(0.0) / 38.0,
+        "season_progress": so_far.fill_null(0.0) * (1.0 / 38.0),
         # In the first season that is told every club would seem promoted: nothing is said there.
         "home_promoted": new[0].cast(pl.Float64).set(~told, None),
         "away_promoted": new[1].cast(pl.Float64).set(~told, None),
@@ -254,7 +254,7 @@ def _season(view: View, rows: pl.DataFrame) -> dict[str, pl.Series]:
 
 def _rest(view: View, last_days: list[pl.Series]) -> dict[str, pl.Series]:
     """Days since the last league match; cups and Europe are not in this table."""
-    start = view.requests["event_time"].dt.epoch("s") / 86_400.0
+    start = view.requests.select(day_of("event_time")).to_series()
     names = ("home_rest", "away_rest")
     rested = [(start - last).clip(upper_bound=LONGEST_REST_DAYS) for last in last_days]
     return dict(zip(names, rested, strict=True))

@@ -10,13 +10,12 @@ from datetime import timedelta
 
 import polars as pl
 
-from pennant.features.blocks import last_played, rolling_mean
+from pennant.features.blocks import day_of, last_played, rolling_mean
 from pennant.features.clubs import ClubKnowledge, club_knowledge
 from pennant.features.market import american_probability
 from pennant.features.strikeouts import (
     concluded_sites,
     decayed_rate,
-    exact_day,
     faded_sums,
     faded_to,
     market_of,
@@ -272,7 +271,7 @@ def _work(view: View) -> dict[str, pl.Series]:
 
 
 def _today(view: View) -> pl.Series:
-    return view.requests.select(exact_day("event_time")).to_series()
+    return view.requests.select(day_of("event_time")).to_series()
 
 
 def _league(view: View) -> pl.Series:
