@@ -137,7 +137,10 @@ def _lines(found: dict[str, Any], file: Path | None, page: Path | None) -> list[
     lines = [f"{found['use_case']}: {pooled['rows']} rows in {len(found['periods'])} periods, {metric}"]
     for each in found["periods"]:
         others = "  ".join(
-            f"{name} {told[metric]:.4f}" for name, told in each["baselines"].items() if metric in told
+            f"{name} {told[metric]:.4f}"
+            + (f" (of {told['rows']:.0f})" if told["rows"] < each["rows"] else "")
+            for name, told in each["baselines"].items()
+            if metric in told
         )
         value = each["metrics"].get(metric)
         lines.append(f"  {each['period']:<24} {each['rows']:>6} rows  model {value:.4f}  {others}")

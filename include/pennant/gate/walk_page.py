@@ -25,7 +25,7 @@ def page_of(use_case: TrainedUseCase, periods: list[Period], found: dict[str, An
     body = (
         f'<header class="good"><p class="eyebrow">{escape(use_case.title)} / backtest</p>'
         f"<h1>{escape(found['from'][:10])} to {escape(found['to'][:10])}</h1>"
-        f"<p>{whole['rows']:,} settled events in {len(found['periods'])} periods. Each was predicted by a "
+        f"<p>{whole['rows']:,} settled events; periods: {len(found['periods'])}. Each was predicted by a "
         f"model trained on what was known at its start. {_verdict(found)}</p></header>"
         f"{''.join(each for each in plots if each)}{_table(found)}"
         f"<section><h2>All figures of the model</h2>{_figures(whole['metrics'])}</section>"
@@ -42,13 +42,17 @@ def page_of(use_case: TrainedUseCase, periods: list[Period], found: dict[str, An
 def _verdict(found: dict[str, Any]) -> str:
     told = []
     for name, each in found["pooled"]["differences"].items():
-        if each["low"] is None:
+        if each["low"] is None or each["metric"] != found["metric"]:
             continue
         word = (
             "better than" if each["high"] < 0 else "worse than" if each["low"] > 0 else "not told apart from"
         )
         told.append(f"{word} {escape(name)}")
-    return f"By {escape(found['metric'])} the model is {', '.join(told)}." if told else ""
+    return (
+        f"By {escape(found['metric'])}, on the rows that both have, the model is {', '.join(told)}."
+        if told
+        else ""
+    )
 
 
 def _by_period(found: dict[str, Any]) -> str:
@@ -57,10 +61,7 @@ def _by_period(found: dict[str, Any]) -> str:
     figure, axes = _axes(9, 3.6)
     at = np.arange(len(periods))
     for number, name in enumerate(names):
-        values = [
-            (each["metrics"] if name == "model" else each["baselines"].get(name, {})).get(metric, np.nan)
-            for each in periods
-        ]
+        values = [_comparable(each, name, metric) for each in periods]
         if not np.isfinite(np.array(values, dtype=float)).any():
             continue
         style = {"lw": 2.4, "marker": "o"} if name == "model" else {"lw": 1.2, "marker": "."}
@@ -69,6 +70,14 @@ def _by_period(found: dict[str, Any]) -> str:
     axes.set_ylabel(metric)
     axes.legend(frameon=False, fontsize=8, ncols=4)
     return _picture(figure, "Period by period: lower is better")
+
+
+def _comparable(each: dict[str, Any], name: str, metric: str) -> float:
+    """A figure on the rows that the model has, too; of a baseline with fewer it would mislead."""
+    if name == "model":
+        return float(each["metrics"].get(metric, np.nan))
+    told = each["baselines"].get(name, {})
+    return float(told[metric]) if metric in told and told["rows"] == each["rows"] else float("nan")
 
 
 def _differences(found: dict[str, Any]) -> str:
@@ -143,7 +152,7 @@ def _table(found: dict[str, Any]) -> str:
     lines = []
     for each in parts:
         cells = [f"{each['rows']:,}", _number(each["metrics"].get(metric))]
-        cells += [_number(each["baselines"].get(name, {}).get(metric)) for name in names]
+        cells += [_of_baseline(each, name, metric) for name in names]
         values = "".join(f'<td class="n">{cell}</td>' for cell in cells)
         lines.append(f"<tr><td>{escape(each['period'])}</td>{values}</tr>")
     return (
@@ -158,6 +167,12 @@ def _figures(metrics: dict[str, float]) -> str:
         f'<tr><td>{escape(name)}</td><td class="n">{value:.5g}</td></tr>' for name, value in metrics.items()
     ]
     return f'<div class="scroll"><table><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _of_baseline(each: dict[str, Any], name: str, metric: str) -> str:
+    told = each["baselines"].get(name, {})
+    fewer = "rows" in told and told["rows"] < each["rows"]
+    return _number(told.get(metric)) + (f"<br><small>of {told['rows']:,.0f}</small>" if fewer else "")
 
 
 def _number(value: float | None) -> str:

@@ -74,7 +74,7 @@ def clusters(event_time: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime6
 
 
 def figures(rows: Pooled, name: str) -> dict[str, float]:
-    """All metrics of one forecast on the rows that it has."""
+    """All metrics of one forecast on the rows that it has; of a baseline also how many these are."""
     forecast = rows.forecasts[name]
     found = metrics(rows.problem, rows.y[forecast.given], forecast.p)
     lined = line_forecast(rows, name)
@@ -87,6 +87,8 @@ def figures(rows: Pooled, name: str) -> dict[str, float]:
         }
     if name == "model":
         found |= {key: float(values.mean()) for key, values in rows.sampled.items()}
+    else:
+        found["rows"] = float(forecast.given.sum())
     return {key: float(value) for key, value in found.items() if np.isfinite(value)}
 
 
