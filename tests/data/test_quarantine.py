@@ -8,7 +8,7 @@ import pytest
 from tests.data.conftest import World, game, month
 
 from pennant.data.batches import BatchName
-from pennant.data.errors import NothingAside, NotReleasable
+from pennant.data.errors import BatchStopped, NothingAside, NotReleasable
 from pennant.data.quarantine import Decision, Wish, decide, rows
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -161,3 +161,26 @@ def test_a_newer_word_of_the_provider_is_not_overruled_by_an_old_row(aside: Worl
     assert points(aside, NOON)["g002"] == 9
     wish(aside, [], force=True)
     assert points(aside, NOON)["g002"] == 900
+
+
+def test_a_decision_stays_with_its_row_when_other_rules_number_the_rows_anew(make_world: Any) -> None:
+    def rule(most: int) -> dict[str, Any]:
+        limit = {"column": "points", "max_value": most}
+        named = {"source": "games", "group": "result", "expect": "ExpectColumnValuesToBeBetween"}
+        return {**named, "with": limit, "on_failure": "quarantine"}
+
+    world = make_world(validation={"max_quarantined_share": 0.3, "expectations": [rule(2)]})
+    world.publish(
+        [game(1, "2024-03-03", points=7), game(2, "2024-03-04", points=900), game(3, "2024-03-05", points=1)]
+    )
+    batch = world.fetch(month(3))
+    with pytest.raises(BatchStopped):
+        world.validate(batch)
+    wish(world, [])
+    validation = make_world(validation={"max_quarantined_share": 0.5, "expectations": [rule(100)]})
+    world.use_case = world.use_case.model_copy(update={"validation": validation.use_case.validation})
+    world.validate(batch)
+    [left] = rows(world.lake, name_of(world))
+    assert (left.values["points"], left.decided) == ("900", None)
+    assert not wish(world, [], decided_at=NOON + timedelta(days=1)).repeated
+    assert points(world, NOON + timedelta(days=1))["g002"] == 900

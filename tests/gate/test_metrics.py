@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import poisson as reference
 from sklearn.metrics import average_precision_score
 
 from pennant.gate.metrics import (
@@ -15,7 +14,6 @@ from pennant.gate.metrics import (
     by_row,
     metrics,
     of_samples,
-    over,
 )
 from pennant.training.members.distributions import poisson
 from pennant.training.problem import Problem
@@ -84,13 +82,6 @@ def test_the_truth_beats_every_other_forecast_by_every_paired_metric(task: str) 
     found = metrics(problem, y, truth)
     assert MAIN[task] in found
     assert all(np.isfinite(value) for value in found.values())
-
-
-def test_a_line_is_priced_without_what_is_void() -> None:
-    p = poisson(np.array([5.0, 5.0]), 40)
-    half, whole = over(p, np.array([4.5, 5.0]))
-    assert half == pytest.approx(reference.sf(4, 5.0))
-    assert whole == pytest.approx(reference.sf(5, 5.0) / (1 - reference.pmf(5, 5.0)))
 
 
 def test_a_single_path_has_its_own_error_as_energy_score_and_breadth_alone_costs() -> None:

@@ -1,4 +1,4 @@
-"""Distributions of counts are whole, have the spread of what they were fitted on, and price every line."""
+"""Distributions of counts are whole, and have the spread of what they were fitted on."""
 
 import json
 
@@ -7,19 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.stats import poisson as poisson_law
 
 from pennant.training.losses import Floats
 from pennant.training.members.counts import (
     CountTrees,
     Law,
     LawName,
-    LineBeyond,
     LogLinear,
     Poisson,
     TreesCount,
     fit_law,
-    price,
 )
 from pennant.training.problem import Problem, row_losses
 
@@ -171,35 +168,3 @@ def test_wide_counts_are_recognised_whatever_the_weights_scale() -> None:
     one, half = (fit_law(mean, y, np.full(len(y), each)) for each in (1.0, 0.5))
     assert one.name == half.name == "negative_binomial"
     assert one.spread == pytest.approx(half.spread, rel=0.01)
-
-
-@given(distributions, st.floats(-2.0, 10.99))
-def test_over_push_and_under_are_everything(p: Floats, line: float) -> None:
-    made = price(p, np.full(len(p), line))
-    assert made.over + made.push + made.under == pytest.approx(1.0)
-    if not float(line).is_integer():
-        assert (made.push == 0.0).all()
-        assert made.settled_over == pytest.approx(made.over)
-
-
-def test_only_a_whole_line_is_pushed_and_the_stakes_come_back() -> None:
-    p = poisson_law.pmf(np.arange(30), 5.2)[None, :]
-    half, whole = price(p, np.array([5.5])), price(p, np.array([5.0]))
-    assert half.over == pytest.approx(poisson_law.sf(5, 5.2))
-    assert whole.push == pytest.approx(poisson_law.pmf(5, 5.2))
-    assert whole.over == pytest.approx(half.over)
-    assert whole.settled_over == pytest.approx(half.over / (1.0 - whole.push))
-
-
-@given(distributions, st.integers(0, 9))
-def test_a_higher_line_is_never_likelier_to_be_passed(p: Floats, line: int) -> None:
-    lower, higher = (price(p, np.full(len(p), line + half)).over for half in (0.5, 1.5 if line < 9 else 1.0))
-    assert (higher <= lower + 1e-12).all()
-
-
-def test_no_line_has_no_price_and_one_beyond_the_distribution_is_refused() -> None:
-    p = Law().chances(np.array([4.0, 5.0]), 10)
-    assert np.isnan(price(p, np.array([np.nan, 4.5])).over).tolist() == [True, False]
-    with pytest.raises(LineBeyond) as told:
-        price(p, np.array([9.5, 10.0]))
-    assert (told.value.line, told.value.most) == (10.0, 10)

@@ -75,6 +75,7 @@ def backtest(
     from pennant.data.lake import Lake
     from pennant.declaration.loader import load_trained
     from pennant.gate import walk, walk_results
+    from pennant.gate.bets import bets_on
 
     settings = load_settings()
     use_case = _only(load_trained(settings.use_cases / name), [each for each in members.split(",") if each])
@@ -92,13 +93,14 @@ def backtest(
             raise NothingToSettle(name, start, end)
         walking = bar.add_task("Walk forward", total=len(work))
         periods = walk.walked(work, min(workers, len(work)), lambda _: bar.advance(walking))
-    found = walk_results.to_json(use_case, periods, since, until)
+    record = bets_on(use_case, periods)
+    found = walk_results.to_json(use_case, periods, since, until, record)
     if file is not None:
         file.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if page is not None:
         from pennant.gate.walk_page import page_of
 
-        page.write_bytes(page_of(use_case, periods, found))
+        page.write_bytes(page_of(use_case, periods, found, record))
     typer.echo("\n".join(_lines(found, file, page)))
 
 

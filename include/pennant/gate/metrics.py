@@ -123,19 +123,6 @@ def average_precision(y: Floats, p: Floats) -> float:
     return float(np.diff(recall, prepend=0.0) @ precision)
 
 
-def over(p: Floats, line: Floats) -> Floats:
-    """Chance that a count is over a line given that it is not on it, shape (n,).
-
-    Args:
-        p: distributions, shape (n, most + 1).
-        line: shape (n,); a whole one can be hit, and is void then.
-    """
-    counts = np.arange(p.shape[1])
-    above = (p * (counts > line[:, None])).sum(axis=1)
-    below = (p * (counts < line[:, None])).sum(axis=1)
-    return np.asarray(above / np.maximum(above + below, 1e-12), dtype=np.float64)
-
-
 def _of_counts(y: Floats, p: Floats) -> dict[str, float]:
     counts = np.arange(p.shape[1])
     mean, rises = p @ counts, np.cumsum(p, axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pennant.data.quality.style import STYLE
 from pennant.declaration.model import TrainedUseCase
-from pennant.gate.bets import bets_on
+from pennant.gate.bets import Betting
 from pennant.gate.walk import Period
 from pennant.gate.walk_results import Pooled, line_forecast, pooled
 from pennant.training.losses import Floats
@@ -17,11 +17,13 @@ from pennant.training.losses import Floats
 _COLOURS = ("#1d4ed8", "#b45309", "#047857", "#7c3aed", "#be123c", "#475569")
 
 
-def page_of(use_case: TrainedUseCase, periods: list[Period], found: dict[str, Any]) -> bytes:
+def page_of(
+    use_case: TrainedUseCase, periods: list[Period], found: dict[str, Any], record: Betting | None = None
+) -> bytes:
     """The page; all that is data is escaped, pictures are inside."""
     metric, whole = found["metric"], found["pooled"]
     plots = [_by_period(found), _differences(found)]
-    plots += [_calibration(pooled(periods), use_case), _bankroll(use_case, periods)]
+    plots += [_calibration(pooled(periods), use_case), _bankroll(record)]
     body = (
         f'<header class="good"><p class="eyebrow">{escape(use_case.title)} / backtest</p>'
         f"<h1>{escape(found['from'][:10])} to {escape(found['to'][:10])}</h1>"
@@ -114,9 +116,8 @@ def _calibration(whole: Pooled, use_case: TrainedUseCase) -> str:
     return _picture(figure, f"Calibration of {use_case.name}: tenths of the events, 95 %")
 
 
-def _bankroll(use_case: TrainedUseCase, periods: list[Period]) -> str:
+def _bankroll(record: Betting | None) -> str:
     """The equity curve and its falls, with the verdict in words."""
-    record = bets_on(use_case, periods)
     if record is None:
         return ""
     words = f"<section><h2>Bets by the declared limits</h2><p>{escape(record.text)}</p></section>"

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pennant.decisions.lines import over
 from pennant.declaration.model import TrainedUseCase, UseCase
-from pennant.gate.bets import bets_on
+from pennant.gate.bets import Betting
 from pennant.gate.forecasts import Forecast
 from pennant.gate.interval import MeanInterval, clustered_mean
-from pennant.gate.metrics import MAIN, PAIRED, by_row, metrics, over
+from pennant.gate.metrics import MAIN, PAIRED, by_row, metrics
 from pennant.gate.walk import Period
 from pennant.training.losses import Floats, brier, log_loss, log_losses
 from pennant.training.problem import Problem
@@ -108,7 +109,7 @@ def line_forecast(rows: Pooled, name: str) -> tuple[npt.NDArray[np.bool_], Float
     hit = (rows.y[at] > rows.line[at]).astype(np.float64)
     if forecast is None:
         return at, rows.market_over[at], hit
-    return at, over(forecast.p[at[forecast.given]], rows.line[at]), hit
+    return at, over(forecast.p[at[forecast.given]], rows.line[at])[0], hit
 
 
 def difference(rows: Pooled, name: str, metric: str) -> MeanInterval | None:
@@ -128,7 +129,11 @@ def difference(rows: Pooled, name: str, metric: str) -> MeanInterval | None:
 
 
 def to_json(
-    use_case: TrainedUseCase, periods: list[Period], start: datetime, until: datetime
+    use_case: TrainedUseCase,
+    periods: list[Period],
+    start: datetime,
+    until: datetime,
+    record: Betting | None = None,
 ) -> dict[str, Any]:
     """A walk as JSON, in the shape that `docs/backtest.md` describes."""
     metric = main_metric(use_case)
@@ -158,7 +163,6 @@ def to_json(
     baselines = {name: figures(whole, name) for name in others}
     if (market := line_forecast(whole, "market")) is not None and "market" not in baselines:
         baselines["market"] = {"line_log_loss": log_loss(market[2], market[1])}
-    record = bets_on(use_case, periods)
     betting = {} if record is None else {"betting": {**record.numbers, "verdict": record.text}}
     return {
         "use_case": use_case.name,

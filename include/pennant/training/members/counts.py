@@ -1,4 +1,4 @@
-"""Members for counts whose spread is fitted too, and what their distributions say about any line.
+"""Members for counts whose spread is fitted too; `pennant.decisions.lines` prices lines of them.
 
 A Poisson law ties the variance to the mean. Here the mean comes from a linear model or from trees, and the
 training rows decide, by likelihood, which of three laws is around it: Poisson, negative binomial (wider) or
@@ -10,14 +10,13 @@ Journal of the Royal Statistical Society C 54, 127-142), named by its mean (Huan
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln, logsumexp
 from scipy.stats import nbinom
 
-from pennant.errors import PennantError
 from pennant.training.losses import Floats
 from pennant.training.members.base import Parameters
 from pennant.training.members.distributions import SMALLEST_MEAN, poisson
@@ -122,60 +121,6 @@ def _narrow(mean: Floats, spread: float, most: int) -> tuple[Floats, Floats, Flo
         variance = np.maximum(chances @ k**2 - middle**2, 1e-12)
         log_rate = log_rate - np.clip(off * middle / variance, -2.0, 2.0)
     return chances, np.asarray(log_rate, dtype=np.float64), np.asarray(log_sum, dtype=np.float64)
-
-
-class LineBeyond(PennantError):
-    """A line lies beyond the counts that a distribution tells apart.
-
-    Attributes:
-        line: the first such line.
-        most: the last column of the distribution holds so many and more.
-    """
-
-    def __init__(self, line: float, most: int) -> None:
-        self.line, self.most = line, most
-        super().__init__(
-            f"a line of {line:g} cannot be priced: the distribution has {most} and more in one column, so "
-            f"lines below {most} are allowed; fit on more counts, or leave the line out"
-        )
-
-
-class Prices(NamedTuple):
-    """Chances that a count is over, on or under a line, each (n,); together 1."""
-
-    over: Floats
-    push: Floats
-    under: Floats
-
-    @property
-    def settled_over(self) -> Floats:
-        """The chance of the over where a push gives the stakes back; NaN where all is a push."""
-        decided = self.over + self.under
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.where(decided > 0.0, self.over / decided, np.nan), dtype=np.float64)
-
-
-def price(distribution: Floats, line: Floats) -> Prices:
-    """Price one line for each row; only a whole line can be pushed.
-
-    Args:
-        distribution: (n, most + 1), the last column `most` and more.
-        line: (n,); NaN where nothing is offered, and then so are the chances.
-
-    Raises:
-        LineBeyond: a line of `most` or more.
-    """
-    most = distribution.shape[1] - 1
-    beyond = line >= most
-    if beyond.any():
-        raise LineBeyond(float(line[beyond][0]), most)
-    asked = ~np.isnan(line)
-    level = np.where(asked, line, 0.0)
-    counts = np.arange(most + 1)
-    over = np.where(counts > level[:, None], distribution, 0.0).sum(axis=1)
-    push = np.where(counts == level[:, None], distribution, 0.0).sum(axis=1)
-    under = np.where(counts < level[:, None], distribution, 0.0).sum(axis=1)
-    return Prices(*(np.where(asked, each, np.nan) for each in (over, push, under)))
 
 
 @dataclass(frozen=True)
