@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError
+
 from pennant.data.asking.access import from_environment
 from pennant.data.ingest import fetch, validate
 from pennant.data.kept import fingerprint_of
@@ -39,6 +41,17 @@ class Busy(PennantError):
         self.folder = folder
         super().__init__(
             f"{folder} is in use by another backtest; wait for it, or set PENNANT_HOME to another folder"
+        )
+
+
+class DatabaseGone(PennantError):
+    """The PostgreSQL of a fetch went away under it."""
+
+    def __init__(self, use_case: str, logs: Path, error: str) -> None:
+        self.use_case, self.logs, self.error = use_case, logs, error
+        super().__init__(
+            f"{use_case}: the database went away while data was fetched ({error}). What has landed stays; "
+            f"run the command again to go on. Its log is in {logs}"
         )
 
 
@@ -78,6 +91,7 @@ def fetched(
 
     Raises:
         Busy: another process is at it.
+        DatabaseGone: its PostgreSQL was stopped.
     """
     lake = Lake(settings.lake)
     sources = sorted(use_case.sources)
@@ -99,6 +113,9 @@ def fetched(
                 landed = fetch(use_case, source, window, lake, engine, settings, from_environment)
                 validate(use_case, landed, lake, engine, settings)
                 told()
+        except OperationalError as error:
+            words = str(error.orig).strip().splitlines()
+            raise DatabaseGone(use_case.name, settings.home / "logs", words[-1] if words else "") from error
         finally:
             engine.dispose()
 
