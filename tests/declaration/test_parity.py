@@ -64,11 +64,13 @@ ROOMS = {
     """,
     "training": """
         task folds embargo_hours trials workers minutes seed calibration members interval_coverage min_rows
-        recency_half_life_days search fixed low high log kind missing train_only columns
+        recency_half_life_days search fixed low high log kind missing train_only columns sequence pruning
+        ensemble slices interval cluster from_rows checkpoint_rounds deadline_minutes equals below at_least
     """,
     "gate": """
         metric policy margin alpha min_rows max_calibration_error slices column equals below at_least
-        max_loss_increase required baselines approvers unit low high line_column price_columns closing_columns
+        max_loss_increase max_loss max_latency_ms max_bundle_megabytes
+        required baselines approvers unit low high line_column price_columns closing_columns
         kelly_fraction per_bet per_group per_day min_edge
     """,
     "release": """

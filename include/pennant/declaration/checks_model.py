@@ -4,8 +4,16 @@ from collections.abc import Iterator
 
 from pennant.declaration.checks_data import unknown
 from pennant.declaration.document import Document
-from pennant.declaration.model import Member, Range, Slice, TrainedUseCase, UseCase
-from pennant.declaration.parameters import CALIBRATIONS, COLUMNS, PARAMETERS, TASKS, Allowed
+from pennant.declaration.model import Condition, Member, Range, TrainedUseCase, UseCase
+from pennant.declaration.parameters import (
+    CALIBRATIONS,
+    COLUMNS,
+    INTERVALS,
+    METRICS,
+    PARAMETERS,
+    TASKS,
+    Allowed,
+)
 from pennant.declaration.problems import Field, Problem
 
 Problems = Iterator[Problem]
@@ -37,6 +45,18 @@ def check_calibration(use_case: TrainedUseCase, document: Document) -> Problems:
         allowed = ", ".join(["none", *(["best"] if known else []), *known])
         message = f"no calibration of a task of kind {use_case.task}"
         yield document.problem(("training", "calibration"), message, allowed=allowed)
+
+
+def check_interval(use_case: TrainedUseCase, document: Document) -> Problems:
+    found, known = use_case.training.interval, INTERVALS[use_case.task]
+    if found is not None and found not in known:
+        message = f"no interval of a task of kind {use_case.task}"
+        yield document.problem(("training", "interval"), message, allowed=", ".join(known))
+    for name, part in use_case.training.slices.items():
+        yield from _condition(part, ("training", "slices", name), use_case, document)
+    if use_case.training.ensemble == "selection" and not use_case.training.slices:
+        message = "selection gives the rows of each slice weights of their own, and no slice is declared"
+        yield document.problem(("training", "ensemble"), message, allowed="slices, or another ensemble")
 
 
 def _fitting(use_case: TrainedUseCase, member: Member, path: Field, document: Document) -> Problems:
@@ -109,11 +129,14 @@ def check_gate(use_case: UseCase, document: Document) -> Problems:
     if gate.policy == "non_inferiority" and gate.margin == 0:
         message = "non-inferiority needs to say how much worse still counts as equal"
         yield document.problem(("gate", "margin"), message, allowed="more than 0")
+    if gate.metric not in METRICS[use_case.task]:
+        message = f"no metric of a task of kind {use_case.task}"
+        yield document.problem(("gate", "metric"), message, allowed=", ".join(METRICS[use_case.task]))
     for name, part in gate.slices.items():
-        yield from _slice(part, ("gate", "slices", name), use_case, document)
+        yield from _condition(part, ("gate", "slices", name), use_case, document)
 
 
-def _slice(part: Slice, path: Field, use_case: UseCase, document: Document) -> Problems:
+def _condition(part: Condition, path: Field, use_case: TrainedUseCase, document: Document) -> Problems:
     if part.column not in use_case.features:
         yield unknown(document, (*path, "column"), "feature", part.column, list(use_case.features))
     band = part.below is not None or part.at_least is not None
@@ -149,5 +172,5 @@ def check_approval(use_case: UseCase, document: Document) -> Problems:
         yield document.problem(path, message, found=use_case.owner.email, allowed="at least one other person")
 
 
-TRAINING_CHECKS = (check_training, check_calibration)
+TRAINING_CHECKS = (check_training, check_calibration, check_interval)
 CHECKS = (check_task, check_gate, check_approval)

@@ -191,6 +191,7 @@ EFFECTS: tuple[Effect, ...] = (
         "change",
         "another number of mapped search tasks in the train Dag",
     ),
+    Effect("training.cluster", "training", ("train",), "change", "trained elsewhere, or with other patience"),
     Effect("training.search.minutes", "training", ("train",), "change", "another time budget of the search"),
     Effect(
         "baselines",

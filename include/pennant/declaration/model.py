@@ -47,7 +47,9 @@ __all__ = [
     "Alias",
     "Baseline",
     "Breaker",
+    "Cluster",
     "ColumnGroup",
+    "Condition",
     "Contract",
     "DataUseCase",
     "Drift",
@@ -101,9 +103,12 @@ class Member(Part):
         "trees_count",
         "constant_velocity",
         "path_residual",
+        "transformer",
     ]
     columns: list[Text] = Field(default_factory=list)
     """For kind `column`: the features that are the forecast, one per class or coordinate."""
+    sequence: list[list[Text]] = Field(default_factory=list)
+    """For kind `transformer`: the features of each earlier event, or point of a path, oldest first."""
     search: dict[str, Range] = Field(default_factory=dict)
     fixed: dict[str, float | int | str] = Field(default_factory=dict)
 
@@ -114,11 +119,40 @@ class Search(Part):
     """Mapped tasks that share one study."""
     minutes: Annotated[float, Field(gt=0)]
     seed: int
+    pruning: Literal["median", "none"] = "median"
+    """`median`: a trial ends early when its loss on the folds so far is above the median of the shard's."""
+
+
+class Cluster(Part):
+    """When, and how, XGBoost members are trained on the Dask cluster that `PENNANT_DASK_ADDRESS` names."""
+
+    from_rows: Annotated[int, Field(ge=1)] = 2_000_000
+    """Fewer training rows stay on one machine."""
+    checkpoint_rounds: Annotated[int, Field(ge=1)] = 50
+    """Boosting rounds between two checkpoints: so many at most are lost with a worker."""
+    deadline_minutes: Annotated[float, Field(gt=0)] = 120
+    """Then the training ends with an error, whatever the cluster does."""
+
+
+class Condition(Part):
+    """Rows that belong to a slice: one value, or one band, of a feature."""
+
+    column: Text
+    equals: float | str | None = None
+    below: float | None = None
+    at_least: float | None = None
 
 
 class Training(Part):
     members: Annotated[dict[Name, Member], Field(min_length=1)]
     search: Search
+    ensemble: Literal["weighted", "voting", "stacking", "selection", "best"] = "weighted"
+    """How members become one forecast; `best`: what has the least loss on the newer half of the folds."""
+    slices: dict[Name, Condition] = Field(default_factory=dict)
+    """Rows that `selection` gives weights of their own, and whose coverage is told on its own."""
+    interval: Literal["spread", "split_conformal", "quantiles"] | None = None
+    """None: `spread` for probabilities, `quantiles` for a count, `split_conformal` for a number or a path."""
+    cluster: Cluster = Field(default_factory=Cluster)
     calibration: Literal["platt", "isotonic", "beta", "temperature", "best", "none"]
     """Of the blend, on held-out folds. `best`: whichever has the least loss on the newer half of them.
 
@@ -131,23 +165,26 @@ class Training(Part):
     """A training row this old counts half as much as one of today."""
 
 
-class Slice(Part):
-    column: Text
-    equals: float | str | None = None
-    below: float | None = None
-    at_least: float | None = None
+class Slice(Condition):
     max_loss_increase: Annotated[float, Field(ge=0)]
     """Largest mean loss increase over the champion that this slice may show."""
+    max_loss: float | None = None
+    """Largest mean loss that this slice may show, whatever the champion's is; None: no such floor."""
 
 
 class Gate(Part):
-    metric: Literal["log_loss", "brier"]
+    metric: Literal["log_loss", "brier", "rps", "crps", "squared_error", "absolute_error", "ade", "fde"]
     policy: Literal["superiority", "non_inferiority"]
     margin: Annotated[float, Field(ge=0)]
     """Superiority: gain the interval has to exceed. Non-inferiority: loss it must stay under."""
     alpha: Share
     min_rows: Annotated[int, Field(ge=10)]
     max_calibration_error: Share
+    """Binary: expected calibration error. Multiclass: its mean over classes. Else: how far the share of
+    labels inside the intervals may lie from `training.interval_coverage`."""
+    max_latency_ms: Annotated[float, Field(gt=0)] | None = None
+    """Largest 99th percentile, over single rows, of the time that the bundle takes in the serving app."""
+    max_bundle_megabytes: Annotated[float, Field(gt=0)] | None = None
     slices: dict[Name, Slice] = Field(default_factory=dict)
     approval: Literal["none", "person"]
     approvers: list[str] = Field(default_factory=list)

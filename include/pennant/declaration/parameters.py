@@ -93,3 +93,21 @@ CALIBRATIONS: dict[str, tuple[str, ...]] = {
     "trajectory": (),
 }
 """What predictions of each task can be calibrated by, beside not at all."""
+
+METRICS: dict[str, tuple[str, ...]] = {
+    "binary": ("log_loss", "brier"),
+    "multiclass": ("rps", "log_loss", "brier"),
+    "count": ("log_loss", "crps"),
+    "regression": ("squared_error", "absolute_error"),
+    "trajectory": ("ade", "fde"),
+}
+"""What the gate can compare models of each task by: means over rows."""
+
+INTERVALS: dict[str, tuple[str, ...]] = {
+    "binary": ("spread",),
+    "multiclass": ("spread",),
+    "count": ("quantiles",),
+    "regression": ("split_conformal", "quantiles"),
+    "trajectory": ("split_conformal",),
+}
+"""What intervals predictions of each task can have; the first is taken where none is declared."""

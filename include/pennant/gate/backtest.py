@@ -7,9 +7,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import TrainedUseCase
+from pennant.declaration.parameters import METRICS
 from pennant.gate import walk
 from pennant.gate.interval import clustered_mean
-from pennant.gate.metrics import PAIRED, by_row
+from pennant.gate.metrics import by_row
 from pennant.gate.walk_results import ALPHA, Pooled, difference, figures, main_metric, pooled
 from pennant.reference import Window
 from pennant.settings import Settings
@@ -56,7 +57,7 @@ def _record(
     use_case: TrainedUseCase, window: Window, warehouse: Engine, whole: Pooled, differences: dict[str, Any]
 ) -> None:
     told = []
-    for metric in PAIRED[use_case.task]:
+    for metric in METRICS[use_case.task]:
         model = whole.forecasts["model"]
         found = clustered_mean(by_row(metric, whole.problem, whole.y, model.p), whole.cluster, ALPHA)
         told.append(

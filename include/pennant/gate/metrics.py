@@ -9,6 +9,7 @@ Gneiting and Raftery 2007, "Strictly proper scoring rules, prediction, and estim
 import numpy as np
 import numpy.typing as npt
 
+from pennant.declaration.parameters import METRICS
 from pennant.training.losses import Floats, auc
 from pennant.training.problem import Problem, row_losses
 
@@ -22,18 +23,10 @@ MAIN = {
     "trajectory": "ade",
 }
 """By task, what models are compared by unless the declaration says otherwise."""
-PAIRED = {
-    "binary": ("log_loss", "brier"),
-    "multiclass": ("rps", "log_loss", "brier"),
-    "count": ("log_loss", "crps"),
-    "regression": ("squared_error", "absolute_error"),
-    "trajectory": ("ade", "fde"),
-}
-"""Metrics that are means over rows, so that two models can be compared row by row."""
 
 
 def by_row(metric: str, problem: Problem, y: Floats, p: Floats) -> Floats:
-    """A metric of `PAIRED` for each row, shape (n,); less is better."""
+    """A metric of `METRICS` for each row, shape (n,); less is better."""
     if metric in {"log_loss", "ade", "squared_error"}:
         return row_losses(problem, y, p)
     if metric == "brier":
@@ -48,12 +41,12 @@ def by_row(metric: str, problem: Problem, y: Floats, p: Floats) -> Floats:
         return np.asarray(np.abs(y - p), dtype=np.float64)
     if metric == "fde":
         return np.asarray(np.hypot(*(y - p)[:, -2:].T), dtype=np.float64)
-    raise ValueError(f"metric {metric!r}; allowed: {', '.join(PAIRED[problem.task])}")
+    raise ValueError(f"metric {metric!r}; allowed: {', '.join(METRICS[problem.task])}")
 
 
 def metrics(problem: Problem, y: Floats, p: Floats) -> dict[str, float]:
     """All metrics of a task over rows; see the functions below for what each is."""
-    found = {name: float(by_row(name, problem, y, p).mean()) for name in PAIRED[problem.task]}
+    found = {name: float(by_row(name, problem, y, p).mean()) for name in METRICS[problem.task]}
     if problem.task == "binary":
         found |= brier_parts(y, p) | {"ece": calibration_error(y, p), "auc": auc(y, p)}
         found |= {"average_precision": average_precision(y, p)}

@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from pennant.decisions.lines import over
 from pennant.declaration.model import TrainedUseCase, UseCase
+from pennant.declaration.parameters import METRICS
 from pennant.gate.bets import Betting
 from pennant.gate.forecasts import Forecast
 from pennant.gate.interval import MeanInterval, clustered_mean
-from pennant.gate.metrics import MAIN, PAIRED, by_row, metrics
+from pennant.gate.metrics import MAIN, by_row, metrics
 from pennant.gate.walk import Period
 from pennant.training.losses import Floats, brier, log_loss, log_losses
 from pennant.training.problem import Problem
@@ -38,7 +39,7 @@ class Pooled:
 
 def main_metric(use_case: TrainedUseCase) -> str:
     """What models of a use case are compared by."""
-    if isinstance(use_case, UseCase) and use_case.gate.metric in PAIRED[use_case.task]:
+    if isinstance(use_case, UseCase) and use_case.gate.metric in METRICS[use_case.task]:
         return use_case.gate.metric
     return MAIN[use_case.task]
 
