@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
+from pennant.declaration.parameters import METRICS
 from pennant.gate.metrics import (
     MAIN,
-    PAIRED,
     average_precision,
     brier_parts,
     by_row,
@@ -56,7 +56,7 @@ def test_the_parts_of_the_brier_score_add_up_where_forecasts_are_few() -> None:
     assert parts["reliability"] < 0.002
 
 
-@pytest.mark.parametrize("task", sorted(PAIRED))
+@pytest.mark.parametrize("task", sorted(METRICS))
 def test_the_truth_beats_every_other_forecast_by_every_paired_metric(task: str) -> None:
     stream = np.random.default_rng(5)
     rows = 20_000
@@ -77,7 +77,7 @@ def test_the_truth_beats_every_other_forecast_by_every_paired_metric(task: str) 
     else:
         problem, truth = Problem("trajectory", (), steps=3), stream.normal(size=(rows, 6))
         y, other = truth + stream.normal(size=(rows, 6)), truth + 0.5
-    for metric in PAIRED[task]:
+    for metric in METRICS[task]:
         assert by_row(metric, problem, y, truth).mean() < by_row(metric, problem, y, other).mean(), metric
     found = metrics(problem, y, truth)
     assert MAIN[task] in found
