@@ -196,8 +196,9 @@ class Release(Part):
     canary_share: Share
     min_canary_predictions: Annotated[int, Field(ge=1)]
     max_error_share: Share
-    max_mean_shift: Share
-    """Largest gap between mean predictions of canary and champion before it is turned back."""
+    max_mean_shift: Annotated[float, Field(gt=0)]
+    """Largest gap between mean predictions of canary and champion before it is turned back: in what is
+    predicted, a probability (`multiclass`: of the likeliest class), a count, a number, or metres walked."""
     canary_deadline_hours: Annotated[float, Field(gt=0)]
 
 

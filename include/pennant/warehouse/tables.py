@@ -72,6 +72,7 @@ outcomes = Table(
     _moment("event_time"),
     _moment("known_at"),
     Column("label", Double),
+    Column("path", ARRAY(Double)),  # of a trajectory: x and y of each step, in metres; it has no `label`
     Column("void", Boolean, nullable=False, server_default="false"),
     _created(),
     PrimaryKeyConstraint("use_case", "entity", "known_at"),

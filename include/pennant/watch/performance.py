@@ -13,8 +13,6 @@ from pennant.warehouse.tables import model_performance
 from pennant.watch.served import ServedRow, first_event, served
 from pennant.watch.windows import Span, complete_spans
 
-_CLIP = 1e-6
-
 
 @dataclass(frozen=True)
 class WindowLoss:
@@ -28,12 +26,35 @@ class WindowLoss:
     violates: bool
 
 
-def loss(metric: str, label: float, prediction: float) -> float:
-    """Loss of one binary forecast: `log_loss` in nats, or `brier`, the squared error."""
-    if metric == "brier":
-        return (prediction - label) ** 2
-    p = min(max(prediction, _CLIP), 1 - _CLIP)
-    return -math.log(p if label == 1.0 else 1 - p)
+def losses(use_case: UseCase, rows: Sequence[ServedRow]) -> list[float]:
+    """The loss of each settled row by the gate's metric, as the gate itself takes it."""
+    import numpy as np
+
+    from pennant.gate.metrics import by_row
+    from pennant.training.problem import Problem
+
+    said = np.array([_said(use_case, each) for each in rows], dtype=np.float64)
+    came = np.array([each.label if each.path is None else each.path for each in rows], dtype=np.float64)
+    problem = Problem(
+        use_case.task,
+        (),
+        classes=len(use_case.label.classes) or 2,
+        most=said.shape[1] - 1 if use_case.task == "count" else 0,
+        steps=use_case.label.path.steps if use_case.label.path else 0,
+    )
+    return [float(each) for each in by_row(use_case.gate.metric, problem, came, said)]
+
+
+def _said(use_case: UseCase, row: ServedRow) -> float | list[float]:
+    answer = row.answer or {}
+    if use_case.task == "multiclass":
+        return [answer["probabilities"][name] for name in use_case.label.classes]
+    if use_case.task == "count":
+        distribution: list[float] = answer["distribution"]
+        return distribution
+    if use_case.task == "trajectory":
+        return [each for point in answer["path"] for each in point]
+    return row.prediction
 
 
 def promised(warehouse: Engine, use_case: UseCase, version: str) -> float | None:
@@ -70,7 +91,7 @@ def measure(use_case: UseCase, warehouse: Engine, version: str, as_of: datetime)
         rows = [
             each
             for each in served(warehouse, use_case.name, version, span.start, span.end, as_of)
-            if each.label is not None
+            if each.settled
         ]
         if len(rows) >= use_case.watch.performance.min_rows:
             measured.append(_window(use_case, span, rows, promise))
@@ -79,10 +100,10 @@ def measure(use_case: UseCase, warehouse: Engine, version: str, as_of: datetime)
 
 
 def _window(use_case: UseCase, span: Span, rows: Sequence[ServedRow], promise: float) -> WindowLoss:
-    losses = [loss(use_case.gate.metric, each.label or 0.0, each.prediction) for each in rows]
-    mean = sum(losses) / len(losses)
-    spread = math.sqrt(sum((each - mean) ** 2 for each in losses) / max(len(losses) - 1, 1))
-    half = 1.96 * spread / math.sqrt(len(losses))
+    found = losses(use_case, rows)
+    mean = sum(found) / len(found)
+    spread = math.sqrt(sum((each - mean) ** 2 for each in found) / max(len(found) - 1, 1))
+    half = 1.96 * spread / math.sqrt(len(found))
     limit = promise + use_case.watch.performance.max_loss_increase
     return WindowLoss(span, len(rows), mean, mean - half, mean + half, violates=mean > limit)
 

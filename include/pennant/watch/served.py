@@ -8,18 +8,19 @@ from sqlalchemy import Engine, text
 
 _SETTLED = text("""
     WITH asked AS (
-        SELECT DISTINCT ON (entity) entity, event_time, prediction, features
+        SELECT DISTINCT ON (entity) entity, event_time, prediction, features, extra -> 'answer' AS answer
         FROM predictions
         WHERE use_case = :use_case AND version = :version
           AND event_time >= :start AND event_time < :until AND as_of <= event_time
         ORDER BY entity, as_of DESC, prediction_id
     ), settled AS (
-        SELECT DISTINCT ON (entity) entity, label, void
+        SELECT DISTINCT ON (entity) entity, label, path, void
         FROM outcomes
         WHERE use_case = :use_case AND known_at <= :as_of
         ORDER BY entity, known_at DESC
     )
-    SELECT asked.entity, asked.event_time, asked.prediction, asked.features, settled.label
+    SELECT asked.entity, asked.event_time, asked.prediction, asked.features, asked.answer,
+        settled.label, settled.path
     FROM asked LEFT JOIN settled USING (entity)
     WHERE settled.void IS NOT TRUE
     ORDER BY asked.event_time, asked.entity
@@ -33,13 +34,27 @@ _FIRST = text("""
 
 @dataclass(frozen=True)
 class ServedRow:
-    """One prediction made before its event; `label` is None while the outcome is unknown."""
+    """One prediction made before its event.
+
+    Attributes:
+        prediction: the answer as one number.
+        answer: the whole of it, where one number does not tell it; see the README of `pennant_serving`.
+        label: what came; None while it is unknown, and for a path.
+        path: of a trajectory, what came: x and y of each step.
+    """
 
     entity: str
     event_time: datetime
     prediction: float
     features: dict[str, Any]
+    answer: dict[str, Any] | None
     label: float | None
+    path: list[float] | None
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known what came."""
+        return self.label is not None or self.path is not None
 
 
 def first_event(warehouse: Engine, use_case: str, version: str) -> datetime | None:

@@ -26,7 +26,7 @@ def settle(use_case: UseCase, lake: Lake, warehouse: Engine, as_of: datetime) ->
             "entity": each["entity"],
             "event_time": each["event_time"],
             "known_at": each["known_at"],
-            "label": each["label"],
+            **_came(each["label"]),
             "void": each["void"],
         }
         for each in labels(use_case, lake, as_of).iter_rows(named=True)
@@ -37,3 +37,8 @@ def settle(use_case: UseCase, lake: Lake, warehouse: Engine, as_of: datetime) ->
             statement = insert(outcomes).values(rows[first : first + _CHUNK]).on_conflict_do_nothing()
             added += connection.execute(statement).rowcount
     return added
+
+
+def _came(label: float | list[float] | None) -> dict[str, float | list[float] | None]:
+    """A path has no single number."""
+    return {"label": None, "path": label} if isinstance(label, list) else {"label": label, "path": None}
