@@ -21,9 +21,9 @@ from pennant.data.lake import Lake
 from pennant.declaration.model import Range, TrainedUseCase
 from pennant.reference import Reference
 from pennant.training import ensemble, parameters, rows
-from pennant.training.crossfit import out_of_fold, recency
+from pennant.training.crossfit import out_of_fold
 from pennant.training.errors import StudyUnusable
-from pennant.training.problem import blend, row_losses
+from pennant.training.problem import row_losses
 from pennant.training.storage import opened
 from pennant.warehouse.lock import held
 
@@ -187,11 +187,9 @@ def best_parameters(
 def _loss(use_case: TrainedUseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> float:
     """Out-of-fold loss of the ensemble that would be shipped with these hyper-parameters."""
     fitted = out_of_fold(use_case, data, chosen)
-    predictions = fitted.predictions()
-    weights = ensemble.mixture_weights(
-        data.problem, predictions, fitted.label, recency(use_case, data, fitted)
-    )
-    return float(row_losses(data.problem, fitted.label, blend(predictions, weights)).mean())
+    combined = ensemble.combine(use_case, data, fitted)
+    blended = combined.apply(fitted.predictions(combined.weights), data.x[fitted.index])
+    return float(row_losses(data.problem, fitted.label, blended).mean())
 
 
 def _load(storage: optuna.storages.RDBStorage, study: str) -> optuna.Study:
