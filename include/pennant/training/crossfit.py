@@ -47,7 +47,9 @@ def out_of_fold(use_case: TrainedUseCase, rows: TrainingRows, chosen: Mapping[st
     models: dict[str, list[FittedMember]] = {}
     half_life = use_case.training.recency_half_life_days
     for name, member in use_case.training.members.items():
-        problem = replace(rows.problem, columns=tuple(member.columns))
+        problem = replace(
+            rows.problem, columns=tuple(member.columns), sequence=tuple(map(tuple, member.sequence))
+        )
         models[name] = [
             KINDS[member.kind].fit(
                 rows.x[fold.train],
@@ -84,7 +86,9 @@ def fit_all(
             rows.weight,
             chosen[name],
             member_seed(use_case, name),
-            replace(rows.problem, columns=tuple(member.columns)),
+            replace(
+                rows.problem, columns=tuple(member.columns), sequence=tuple(map(tuple, member.sequence))
+            ),
         )
         for name, member in use_case.training.members.items()
     }

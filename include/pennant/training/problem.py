@@ -35,6 +35,7 @@ class Problem:
         most: the last column of a count's distribution says how likely this many and more are.
         steps: of a path.
         columns: features that are the forecast of a member of kind `column`.
+        sequence: features of each event, oldest first, for a member that reads events in their order.
     """
 
     task: Task
@@ -43,6 +44,7 @@ class Problem:
     most: int = 0
     steps: int = 0
     columns: tuple[str, ...] = ()
+    sequence: tuple[tuple[str, ...], ...] = ()
 
     @property
     def outcomes(self) -> int:
