@@ -8,6 +8,9 @@ STEP ?=
 TESTS ?=
 UPGRADE ?=
 
+# All extras but neural: PyTorch for Linux brings 3 GB of CUDA along.
+LOCKED := ml cluster s3 embedded dev
+
 PYTHON := .venv/bin/python
 demo_options := --use-case $(USE_CASE) $(if $(ONCE),--once) $(if $(STEP),--step $(STEP))
 
@@ -20,7 +23,7 @@ setup: ## Make .venv from the lock; instant when it is there
 
 lock: setup ## Resolve pyproject.toml anew into requirements.lock; UPGRADE=1 for newer releases
 	@UV="$$(command -v uv || echo .venv-uv/bin/uv)" && "$$UV" pip compile --quiet --universal --generate-hashes \
-	  --no-emit-index-url --no-annotate --no-header --python-version "$$(cat .python-version)" --all-extras \
+	  --no-emit-index-url --no-annotate --no-header --python-version "$$(cat .python-version)" $(LOCKED:%=--extra %) \
 	  --no-emit-package pennant-serving $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 	@echo "requirements.lock is new: run make test"
 
