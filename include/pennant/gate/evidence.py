@@ -22,8 +22,8 @@ from pennant.gate import card, plots, report
 from pennant.gate.baselines import baseline_tables, required_baselines
 from pennant.gate.contender import Contender, enter
 from pennant.gate.outcome import Verdict
+from pennant.gate.possible import impossible_predictions
 from pennant.gate.record import record_performance
-from pennant.gate.refusals import impossible_predictions
 from pennant.gate.score import fresh_rows, slice_masks
 from pennant.gate.shap_values import Explained, explain
 from pennant.gate.tables import ScoreTable, Unscorable

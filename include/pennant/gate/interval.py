@@ -16,12 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from pennant.gate.tables import Floats
+from pennant.gate.metrics import by_row
+from pennant.gate.tables import BINARY, Floats, ScoreTable
 
-Metric = Literal["log_loss", "brier"]
-
-CLIP = 1e-6
-"""Probabilities are kept this far from 0 and 1, so that one row costs at most 13.8 nats."""
+Metric = Literal["log_loss", "brier", "rps", "crps", "squared_error", "absolute_error", "ade", "fde"]
 
 
 @dataclass(frozen=True)
@@ -37,17 +35,27 @@ class MeanInterval:
 
 
 def losses(metric: Metric, label: Floats, prediction: Floats) -> Floats:
-    """Loss of each row: log loss in nats, or the squared error (Brier 1950). Shapes (n,)."""
-    if metric == "brier":
-        return np.asarray((prediction - label) ** 2, dtype=np.float64)
-    p = np.clip(prediction, CLIP, 1 - CLIP)
-    return np.asarray(-np.where(label > 0.5, np.log(p), np.log1p(-p)), dtype=np.float64)
+    """Losses of binary predictions, shape (n,); `ScoreTable.losses` for all tasks."""
+    return by_row(metric, BINARY, label, prediction)
 
 
-def base_rate_loss(metric: Metric, label: Floats) -> float:
-    """Loss of the best constant forecast on these very rows: their entropy, or p(1-p)."""
-    rate = np.full(len(label), float(np.mean(label)))
-    return float(np.mean(losses(metric, label, rate)))
+def base_rate_loss(metric: Metric, table: ScoreTable) -> float | None:
+    """Loss of the best constant forecast on these very rows, or nearly so: nobody had it before.
+
+    Probabilities: the shares of the outcomes; a number: the mean, or for its absolute error the median.
+    None for paths: no constant says where somebody walks; what they are held against are the baselines.
+    """
+    problem, y = table.problem, table.label
+    if problem.task == "trajectory" or not len(y):
+        return None
+    if problem.task == "binary":
+        constant = np.full(len(y), y.mean())
+    elif problem.task == "regression":
+        constant = np.full(len(y), np.median(y) if metric == "absolute_error" else y.mean())
+    else:
+        counts = np.bincount(np.minimum(y, problem.outcomes - 1).astype(np.int64), minlength=problem.outcomes)
+        constant = np.repeat((counts / len(y))[None], len(y), axis=0)
+    return float(by_row(metric, problem, y, constant).mean())
 
 
 def clustered_mean(values: Floats, days: NDArray[np.datetime64], alpha: float) -> MeanInterval:

@@ -4,8 +4,26 @@ from pennant.declaration.model import Gate
 from pennant.gate.calibration import Calibration
 from pennant.gate.outcome import Comparison, Number, Outcome, Reason, SliceResult
 
-METRIC_NAMES = {"log_loss": "log loss", "brier": "Brier score"}
-METRIC_UNITS = {"log_loss": "nats per row", "brier": "squared error per row"}
+METRIC_NAMES = {
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "rps": "ranked probability score",
+    "crps": "CRPS",
+    "squared_error": "squared error",
+    "absolute_error": "absolute error",
+    "ade": "ADE",
+    "fde": "FDE",
+}
+METRIC_UNITS = {
+    "log_loss": "nats per row",
+    "brier": "squared error per row",
+    "rps": "squared error per row and rank",
+    "crps": "counts per row",
+    "squared_error": "the label's unit squared, per row",
+    "absolute_error": "the label's unit, per row",
+    "ade": "metres per row, mean over the steps",
+    "fde": "metres per row, at the last step",
+}
 
 
 def champion_reason(found: Comparison, policy: Gate) -> Reason:
@@ -37,22 +55,25 @@ def baseline_reason(found: Comparison) -> Reason:
     return _compared("baseline_not_beaten", "hold", found, missed)
 
 
-def calibration_reason(found: Calibration, limit: float) -> Reason:
-    """Hold when probabilities are further from shares than declared."""
+def calibration_reason(found: Calibration | None, limit: float) -> Reason:
+    """Hold when probabilities are further from shares than declared, or intervals from their promise."""
+    if found is None:
+        text = "The challenger gives no intervals: whether they hold what they promise cannot be said."
+        return Reason("intervals_missing", "hold", text, {"limit": limit})
     passed = found.error <= limit
-    text = (
-        f"Calibration error {found.error:.3f} in {len(found.bins)} bins, limit {limit:g} "
-        f"(a perfectly calibrated model would show about {found.chance:.3f} on so few rows)."
-    )
-    numbers: dict[str, Number] = {
-        "error": found.error,
-        "limit": limit,
-        "chance": found.chance,
-        "bins": len(found.bins),
-    }
-    return Reason(
-        "calibrated" if passed else "badly_calibrated", "promote" if passed else "hold", text, numbers
-    )
+    numbers: dict[str, Number] = {"error": found.error, "limit": limit, "chance": found.chance}
+    chance = f"(a perfectly calibrated model would show about {found.chance:.3f} on so few rows)."
+    if found.promised is not None and found.inside is not None:
+        numbers |= {"promised": found.promised, "inside": found.inside}
+        text = (
+            f"Intervals hold {found.inside:.1%} of the labels and promise {found.promised:.1%}, "
+            f"off by {found.error:.3f}, limit {limit:g} {chance}"
+        )
+    else:
+        numbers |= {"bins": len(found.bins)}
+        text = f"Calibration error {found.error:.3f} in {len(found.bins)} bins, limit {limit:g} {chance}"
+    code = "calibrated" if passed else "badly_calibrated"
+    return Reason(code, "promote" if passed else "hold", text, numbers)
 
 
 def slice_reason(found: SliceResult, min_rows: int) -> Reason:

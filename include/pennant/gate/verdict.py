@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pennant.declaration.model import Gate
-from pennant.gate.calibration import calibration
-from pennant.gate.interval import MeanInterval, area_under_curve, base_rate_loss, clustered_mean, losses
+from pennant.gate.calibration import calibration_of
+from pennant.gate.interval import MeanInterval, area_under_curve, base_rate_loss, clustered_mean
 from pennant.gate.outcome import Comparison, Outcome, Reason, Rule, SliceResult, Verdict
+from pennant.gate.possible import impossible_predictions, possible
 from pennant.gate.refusals import (
     baseline_faults,
     challenger_faults,
     champion_faults,
-    impossible_predictions,
     leak,
     seen_by_champion,
 )
@@ -112,7 +112,7 @@ class _Case:
     ) -> None:
         self.fresh, self.champion, self.baselines = fresh, champion, baselines
         self.policy, self.required, self.masks = policy, required, masks
-        self.loss = losses(policy.metric, fresh.label, fresh.prediction)
+        self.loss = fresh.losses(policy.metric)
 
     def verdict(self) -> Verdict:
         if not len(self.fresh):
@@ -123,9 +123,9 @@ class _Case:
         if mean.rows < self.policy.min_rows or mean.days < MIN_DAYS:
             reasons.append(few_rows_reason(mean.rows, mean.days, self.policy.min_rows, MIN_DAYS))
         else:
-            reasons += leak(self.policy.metric, self.fresh, mean.mean)
+            reasons += leak(self.policy.metric, self.fresh, self.baselines)
         comparisons = self._comparisons(reasons)
-        measured = calibration(self.fresh.label, self.fresh.prediction)
+        measured = calibration_of(self.fresh)
         reasons.append(calibration_reason(measured, self.policy.max_calibration_error))
         results = [self._slice(name) for name in sorted(self.masks)]
         reasons += [slice_reason(each, MIN_SLICE_ROWS) for each in results]
@@ -139,12 +139,17 @@ class _Case:
             challenger_loss=mean.mean,
             challenger_low=mean.low,
             challenger_high=mean.high,
-            base_rate_loss=base_rate_loss(self.policy.metric, self.fresh.label),
-            auc=area_under_curve(self.fresh.label, self.fresh.prediction),
+            base_rate_loss=base_rate_loss(self.policy.metric, self.fresh),
+            auc=self._auc(),
             comparisons=tuple(comparisons),
             slices=tuple(results),
             calibration=measured,
         )
+
+    def _auc(self) -> float | None:
+        if self.fresh.problem.task != "binary":
+            return None
+        return area_under_curve(self.fresh.label, self.fresh.prediction)
 
     def _comparisons(self, reasons: list[Reason]) -> list[Comparison]:
         """Compare with champion and baselines; appends what each comparison argues for."""
@@ -172,7 +177,8 @@ class _Case:
             return None
         bad = impossible_predictions(rival)
         if bad:
-            why = f"{bad} of {len(rival)} predictions are NaN, infinite or outside [0, 1]"
+            allowed = possible(rival.problem).predictions
+            why = f"{bad} of {len(rival)} predictions are impossible; allowed are {allowed}"
             reasons.append(unscorable_champion(rival.name, why, "impossible_predictions"))
             return None
         if rival.bundle_sha256 and rival.bundle_sha256 == self.fresh.bundle_sha256:
@@ -182,17 +188,12 @@ class _Case:
     def _against(
         self, other: ScoreTable, kind: Literal["champion", "baseline"], *, required: bool
     ) -> Comparison:
-        rows = rows_of(other, self.fresh)
-        if rows is None:
-            raise ValueError(f"{other.name} has rows that {self.fresh.name} has not")
-        theirs = losses(self.policy.metric, other.label, other.prediction)
+        rows = self._rows(other)
+        ours, theirs = self._paired(rows, other)
         rule, needs = self._rule(kind)
-        empty = MeanInterval(0.0, None, None, 0, 0, 0.0)
-        gain = (
-            clustered_mean(theirs - self.loss[rows], self.fresh.days()[rows], self.policy.alpha)
-            if len(rows)
-            else empty
-        )
+        gain = MeanInterval(0.0, None, None, 0, 0, 0.0)
+        if len(rows):
+            gain = clustered_mean(theirs - ours, self.fresh.days()[rows], self.policy.alpha)
         enough = gain.rows >= self.policy.min_rows and gain.days >= MIN_DAYS
         bound = gain.mean if rule == "mean" else gain.low
         passed = enough and bound is not None and bound > needs + TIE and gain.mean > TIE
@@ -204,7 +205,7 @@ class _Case:
             n=gain.rows,
             days=gain.days,
             left_out=len(self.fresh) - gain.rows,
-            challenger_loss=_mean(self.loss[rows]),
+            challenger_loss=_mean(ours),
             other_loss=_mean(theirs),
             mean=gain.mean,
             low=gain.low,
@@ -214,6 +215,19 @@ class _Case:
             enough=enough,
             passed=passed,
         )
+
+    def _rows(self, other: ScoreTable) -> NDArray[np.intp]:
+        rows = rows_of(other, self.fresh)
+        if rows is None:
+            raise ValueError(f"{other.name} has rows that {self.fresh.name} has not")
+        return rows
+
+    def _paired(self, rows: NDArray[np.intp], other: ScoreTable) -> tuple[Floats, Floats]:
+        """Losses of the challenger and of another table on the other's rows."""
+        most, metric = min(self.fresh.problem.most, other.problem.most), self.policy.metric
+        if self.fresh.problem.most == other.problem.most:
+            return self.loss[rows], other.losses(metric)
+        return self.fresh.up_to(most).losses(metric)[rows], other.up_to(most).losses(metric)
 
     def _rule(self, kind: str) -> tuple[Rule, float]:
         """Which figure has to be above which number.
@@ -237,12 +251,12 @@ class _Case:
             return SliceResult(
                 name, int(self.masks[name].sum()), "", None, None, None, limit, judged=False, passed=True
             )
-        rows = rows_of(reference, self.fresh)
+        rows = self._rows(reference)
         inside = self.masks[name][rows]
         if not inside.any():
             return SliceResult(name, 0, reference.name, None, None, None, limit, judged=False, passed=True)
-        theirs = losses(self.policy.metric, reference.label, reference.prediction)
-        worse = (self.loss[rows] - theirs)[inside]
+        ours, theirs = self._paired(rows, reference)
+        worse = (ours - theirs)[inside]
         found = clustered_mean(worse, reference.days()[inside], self.policy.alpha)
         judged = found.rows >= MIN_SLICE_ROWS
         return SliceResult(
@@ -263,7 +277,7 @@ class _Case:
             return self.champion if usable and isinstance(self.champion, ScoreTable) else None
         tables = [self.baselines[name] for name in sorted(self.required) if len(self.baselines[name])]
         metric = self.policy.metric
-        return min(tables, key=lambda each: _mean(losses(metric, each.label, each.prediction)), default=None)
+        return min(tables, key=lambda each: _mean(each.losses(metric)), default=None)
 
 
 def _mean(values: Floats) -> float:
