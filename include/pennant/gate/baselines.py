@@ -1,15 +1,19 @@
 """Forecasts that need no model: what a first champion has to beat."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 import polars as pl
 
-from pennant.declaration.model import UseCase
+from pennant.declaration.model import Baseline, UseCase
 from pennant.errors import PennantError
-from pennant.gate.tables import ScoreTable
+from pennant.features.build import BASELINE
+from pennant.gate.forecasts import Forecast, baselines_of
+from pennant.gate.tables import Floats, ScoreTable, identity, predicted_columns
+from pennant.training.problem import Problem, problem_of
+from pennant.training.rows import labels_of
 from pennant.training.split import training_cutoff
-
-PREFIX = "baseline__"
 
 
 class BaselineUnavailable(PennantError):
@@ -25,13 +29,21 @@ class BaselineUnavailable(PennantError):
         )
 
 
+@dataclass(frozen=True)
+class _Past:
+    """The labels that the challenger was trained on."""
+
+    problem: Problem
+    y: Floats
+
+
 def baseline_tables(
     use_case: UseCase, frame: pl.DataFrame, fresh: pl.DataFrame, as_of: datetime
 ) -> dict[str, ScoreTable]:
-    """Every declared baseline on the fresh rows.
+    """Every declared baseline on the fresh rows, as the backtest forecasts it.
 
-    `base_rate` is the mean label of the rows that the challenger was trained on, so it knows nothing
-    of the fresh ones. `column` reads `baseline__<column>`; rows where it is null are left out of that
+    `base_rate` comes from the rows that the challenger was trained on, so it knows nothing of the
+    fresh ones. `column` reads `baseline__<column>`; rows where it is null are left out of that
     baseline's table, and thereby of its comparison.
 
     Args:
@@ -43,32 +55,41 @@ def baseline_tables(
     Raises:
         BaselineUnavailable: no such column, or no training row to take a rate of.
     """
-    found = {}
     for name, declared in use_case.baselines.items():
-        if declared.kind == "base_rate":
-            forecast = pl.lit(base_rate(use_case, frame, as_of, name), dtype=pl.Float64)
-        else:
-            column = f"{PREFIX}{declared.column}"
-            if column not in frame.columns:
-                allowed = [each for each in frame.columns if each.startswith(PREFIX)]
-                raise BaselineUnavailable(name, f"no column {column}", f"one of {allowed}")
-            forecast = pl.col(column).cast(pl.Float64).fill_nan(None)
-        rows = fresh.select("entity", "event_time", "label", forecast.alias("prediction"))
-        found[name] = ScoreTable.from_frame(name, rows.drop_nulls("prediction"))
-    return found
+        _check(name, declared, frame)
+    if not use_case.baselines:
+        return {}
+    past = _past(use_case, frame, as_of)
+    forecasts = baselines_of(use_case, past, fresh)
+    return {name: _table(name, forecasts.get(name), past.problem, fresh) for name in use_case.baselines}
 
 
-def base_rate(use_case: UseCase, frame: pl.DataFrame, as_of: datetime, name: str = "base_rate") -> float:
-    """Mean label of the training rows of a snapshot.
+def _check(name: str, declared: Baseline, frame: pl.DataFrame) -> None:
+    for column in [declared.column] if declared.column else declared.columns:
+        if BASELINE + column not in frame.columns:
+            allowed = [each for each in frame.columns if each.startswith(BASELINE)]
+            raise BaselineUnavailable(name, f"no column {BASELINE}{column}", f"one of {allowed}")
 
-    Raises:
-        BaselineUnavailable: there is none.
-    """
+
+def _past(use_case: UseCase, frame: pl.DataFrame, as_of: datetime) -> _Past:
     cutoff = training_cutoff(as_of, use_case.split)
-    labels = frame.filter(pl.col("label_known_at") <= cutoff)["label"]
-    if labels.is_empty():
+    known = frame.filter(pl.col("label_known_at") <= cutoff)["label"]
+    if known.is_empty():
+        name = next(iter(use_case.baselines))
         raise BaselineUnavailable(name, f"no label known by {cutoff.isoformat()}", "at least one")
-    return float(labels.cast(pl.Float64).to_numpy().mean())
+    y = labels_of(known)
+    return _Past(problem_of(use_case, y), y)
+
+
+def _table(name: str, found: Forecast | None, problem: Problem, fresh: pl.DataFrame) -> ScoreTable:
+    """The forecast's rows; none where it forecasts nothing."""
+    if found is None:
+        width = predicted_columns(problem)
+        nothing = np.empty(0 if width is None else (0, width))
+        found = Forecast(np.zeros(fresh.height, dtype=bool), nothing)
+    entity, event_time, label = identity(fresh, problem)
+    rows = found.given
+    return ScoreTable(name, entity[rows], event_time[rows], label[rows], found.p, problem=problem)
 
 
 def required_baselines(use_case: UseCase) -> list[str]:

@@ -1,6 +1,7 @@
 """What the declared baselines forecast for some rows, in the shape of the task's predictions."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,15 @@ from pennant.features.build import BASELINE
 from pennant.training.losses import Floats
 from pennant.training.members.distributions import poisson
 from pennant.training.problem import Problem
-from pennant.training.rows import TrainingRows
+
+
+class Past(Protocol):
+    """What was known: the problem, and the labels of the rows trained on."""
+
+    @property
+    def problem(self) -> Problem: ...
+    @property
+    def y(self) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -27,13 +36,13 @@ class Forecast:
     p: Floats
 
 
-def baselines_of(use_case: TrainedUseCase, data: TrainingRows, test: pl.DataFrame) -> dict[str, Forecast]:
+def baselines_of(use_case: TrainedUseCase, data: Past, test: pl.DataFrame) -> dict[str, Forecast]:
     """Every declared baseline's forecast of the rows `test`; one without any is left out."""
     found = {name: _forecast(each, data, test) for name, each in use_case.baselines.items()}
     return {name: each for name, each in found.items() if each.given.any()}
 
 
-def _forecast(declared: Baseline, data: TrainingRows, test: pl.DataFrame) -> Forecast:
+def _forecast(declared: Baseline, data: Past, test: pl.DataFrame) -> Forecast:
     if declared.kind == "base_rate":
         everyone = np.ones(test.height, dtype=bool)
         return Forecast(everyone, np.repeat(_rate(data)[None], test.height, axis=0))
@@ -44,7 +53,7 @@ def _forecast(declared: Baseline, data: TrainingRows, test: pl.DataFrame) -> For
     return Forecast(given, _shaped(data.problem, table[given]))
 
 
-def _rate(data: TrainingRows) -> Floats:
+def _rate(data: Past) -> Floats:
     """The training rows' frequencies, or their mean."""
     problem, y = data.problem, data.y
     if problem.task in {"binary", "regression", "trajectory"}:
