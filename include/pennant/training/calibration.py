@@ -98,18 +98,18 @@ class Beta:
 
 @dataclass(frozen=True)
 class Temperature:
-    """Probabilities to the power of `sharpness`, summing to 1 again; above 1 they get surer."""
+    """Probabilities to the power of `1 / temperature`, summing to 1 again; below 1 they get surer."""
 
-    sharpness: float
+    temperature: float
 
     def apply(self, p: Floats) -> Floats:
         """Calibrated distributions, shape (n, outcomes)."""
-        raised = np.power(np.clip(p, 1e-12, None), self.sharpness)
+        raised = np.power(np.clip(p, 1e-12, None), 1.0 / self.temperature)
         return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float64)
 
     def to_json(self) -> dict[str, object]:
         """See `Calibration`."""
-        return {"method": "temperature", "sharpness": self.sharpness}
+        return {"method": "temperature", "temperature": self.temperature}
 
 
 def fit_calibration(problem: Problem, method: Method, p: Floats, label: Floats) -> Calibration:
@@ -145,12 +145,12 @@ def _best(problem: Problem, p: Floats, label: Floats) -> Method:
 
 
 def _fit_temperature(p: Floats, label: Floats) -> Temperature:
-    """By the golden section over powers from 0.2 to 5; the log loss is convex in the power."""
+    """By the golden section over temperatures from 0.2 to 5; the log loss is convex in their inverse."""
     problem = Problem("multiclass", (), classes=p.shape[1])
     at = np.minimum(label, p.shape[1] - 1)
 
-    def loss(log_sharpness: float) -> float:
-        made = Temperature(float(np.exp(log_sharpness))).apply(p)
+    def loss(log_temperature: float) -> float:
+        made = Temperature(float(np.exp(log_temperature))).apply(p)
         return float(row_losses(problem, at, made).mean())
 
     found = minimize_scalar(
