@@ -18,31 +18,20 @@ from typing import Any
 
 import fsspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import ValidationError
 
 from pennant_serving.errors import BundleRejected
-from pennant_serving.manifest import Input, Manifest
-from pennant_serving.scorer import Explanation, Floats, Scorer, Scores, load_member
+from pennant_serving.golden import Golden, check_golden, expected_columns
+from pennant_serving.manifest import Confidence, Input, Manifest, Outcome, Task
+from pennant_serving.scorer import Explanation, Floats, Scorer, Scores, read_scorer
 
-__all__ = ["Bundle", "BundleRejected", "Golden", "fetch", "load"]
+__all__ = ["Bundle", "BundleRejected", "Golden", "expected_columns", "fetch", "load"]
 
 SUMS, SIGNATURE = "SHA256SUMS", "signature"
 REQUIRED = ("bundle.json", "golden.parquet", "reference.parquet", "explain.json")
-GOLDEN_TOLERANCE = 1e-6
-_EXPECTED = ("expected", "expected_low", "expected_high")
-
-
-@dataclass(frozen=True)
-class Golden:
-    """What the golden rows said when the bundle was loaded."""
-
-    rows: int
-    max_error: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +40,8 @@ class Bundle:
 
     Attributes:
         sha256: hash of the bytes of SHA256SUMS; names the bundle everywhere.
+        task: what kind of thing it foretells, with the sizes in `outcome`.
+        confidence: percentiles of the reference rows; None: answers tell no confidence.
         manifest: bundle.json as it was read.
         importances: mean absolute SHAP value per feature, from explain.json.
         example: features of the first golden row, for the API's documentation.
@@ -59,6 +50,9 @@ class Bundle:
 
     sha256: str
     use_case: str
+    task: Task
+    outcome: Outcome
+    confidence: Confidence | None
     inputs: list[Input]
     manifest: dict[str, Any]
     importances: dict[str, float]
@@ -73,8 +67,20 @@ class Bundle:
         return self.scorer.predict(self._checked(rows))
 
     def explain(self, rows: Floats) -> Explanation:
-        """Additive terms in logit units for `rows` of shape (n, inputs)."""
+        """Additive terms for `rows` of shape (n, inputs).
+
+        Raises:
+            ExplanationUnavailable: a member has no exact terms.
+        """
         return self.scorer.explain(self._checked(rows))
+
+    def samples(self, rows: Floats, count: int) -> Floats:
+        """Paths that may be, (n, count, 2 steps) in metres.
+
+        Raises:
+            ValueError: no member of the bundle has samples, or not so many.
+        """
+        return self.scorer.samples(self._checked(rows), count)
 
     def _checked(self, rows: Floats) -> Floats:
         given = np.ascontiguousarray(rows, dtype=np.float64)
@@ -108,15 +114,14 @@ def load(folder: Path, public_key: bytes | None, *, allow_unsigned: bool = False
         )
     contents = _verified_contents(folder, sums)
     manifest = _manifest(contents["bundle.json"])
-    members = [
-        load_member(each.kind, each.file, _listed(contents, each.file), manifest.inputs)
-        for each in manifest.members
-    ]
-    scorer = Scorer(manifest, members)
-    golden, first = _check_golden(contents["golden.parquet"], manifest.inputs, scorer)
+    scorer = read_scorer(manifest, contents)
+    golden, first = check_golden(contents["golden.parquet"], manifest.inputs, manifest.task, scorer)
     return Bundle(
         sha256=hashlib.sha256(sums).hexdigest(),
         use_case=manifest.use_case,
+        task=manifest.task,
+        outcome=manifest.outcome,
+        confidence=manifest.confidence,
         inputs=manifest.inputs,
         manifest=json.loads(contents["bundle.json"]),
         importances=_importances(contents["explain.json"]),
@@ -210,14 +215,6 @@ def _verified_contents(folder: Path, sums: bytes) -> dict[str, bytes]:
     return contents
 
 
-def _listed(contents: dict[str, bytes], path: str) -> bytes:
-    if path not in contents:
-        raise BundleRejected(
-            "manifest", "bundle.json", f"a member file {path} that is absent", "listed files"
-        )
-    return contents[path]
-
-
 def _manifest(content: bytes) -> Manifest:
     try:
         return Manifest.model_validate_json(content)
@@ -236,38 +233,6 @@ def _importances(content: bytes) -> dict[str, float]:
         raise BundleRejected(
             "manifest", "explain.json", repr(error), '{"importances": {feature: number}}'
         ) from error
-
-
-def _check_golden(content: bytes, inputs: list[Input], scorer: Scorer) -> tuple[Golden, list[float]]:
-    names = [each.name for each in inputs]
-    try:
-        # Not `read_table`: that starts the dataset engine, 50 MB and a quarter second for twenty rows.
-        table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-        # By way of lists: `to_numpy` imports pandas where it is installed. None becomes NaN.
-        columns = {
-            name: np.array(table.column(name).to_pylist(), dtype=np.float64) for name in (*names, *_EXPECTED)
-        }
-    except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        raise BundleRejected(
-            "golden", "golden.parquet", str(error), f"columns {[*names, *_EXPECTED]}"
-        ) from error
-    if table.num_rows == 0:
-        raise BundleRejected("golden", "golden.parquet", "no rows", "at least one row")
-    rows = np.column_stack([columns[name] for name in names])
-    scores = scorer.predict(rows)
-    worst = 0.0
-    for name, answered in zip(_EXPECTED, (scores.prediction, scores.low, scores.high), strict=True):
-        errors = np.abs(answered - columns[name])
-        row = int(np.argmax(np.where(np.isnan(errors), math.inf, errors)))
-        if not errors[row] <= GOLDEN_TOLERANCE:
-            raise BundleRejected(
-                "golden",
-                f"golden.parquet row {row}",
-                f"{answered[row]!r}",
-                f"{name} {columns[name][row]!r} within {GOLDEN_TOLERANCE}",
-            )
-        worst = max(worst, float(errors[row]))
-    return Golden(table.num_rows, worst), rows[0].tolist()
 
 
 def fetch(uri: str, cache: Path, sha256: str) -> Path:

@@ -35,3 +35,19 @@ class BundleRejected(Exception):
         super().__init__(
             f"bundle refused ({reason}): {where}: found {found}; allowed is {allowed}. {self.advice}"
         )
+
+
+class ExplanationUnavailable(Exception):
+    """A member has no exact additive terms, and none are made up.
+
+    Attributes:
+        member: its name or file.
+        kind: of the member.
+    """
+
+    def __init__(self, member: str, kind: str) -> None:
+        self.member, self.kind = member, kind
+        super().__init__(
+            f"member {member} of kind {kind} has no exact additive terms, so its predictions are not explained; "
+            "predictions themselves are answered."
+        )

@@ -1,4 +1,4 @@
-"""What `bundle.json` and a logistic member file must say, as strict models."""
+"""What `bundle.json` must say, as strict models; the member files are in `files.py`."""
 
 import math
 from itertools import pairwise
@@ -6,14 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+from pennant_serving.files import Finite, NotNegative, Part, Positive, Share
 
-
-class Part(BaseModel):
-    """Frozen, and an unknown key is an error: a misspelt key must not silently change a score."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+Task = Literal["binary", "multiclass", "count", "regression", "trajectory"]
+_SUM_TOLERANCE = 1e-6
 
 
 class Input(Part):
@@ -33,13 +29,94 @@ class Input(Part):
         return self
 
 
+class Outcome(Part):
+    """The sizes of what is foretold.
+
+    Attributes:
+        classes: of a multiclass label, in the order of the probabilities.
+        most: the last column of a count's distribution says how likely this many and more are.
+        steps: of a path.
+        unit: of a regression's or a count's number.
+    """
+
+    classes: list[Annotated[str, Field(min_length=1)]] = []
+    most: Annotated[int, Field(ge=0, le=10_000)] = 0
+    steps: Annotated[int, Field(ge=0, le=1_000)] = 0
+    unit: str = ""
+
+    def columns(self, task: Task) -> int:
+        """Numbers that a prediction of one row consists of."""
+        return {"multiclass": len(self.classes), "count": self.most + 1, "trajectory": 2 * self.steps}.get(
+            task, 1
+        )
+
+    def check(self, task: Task) -> None:
+        """Raise a ValueError where a size is not what the task needs."""
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"outcome: a class stands twice in {self.classes}")
+        for name, found, least, owner in (
+            ("classes", len(self.classes), 2, "multiclass"),
+            ("most", self.most, 1, "count"),
+            ("steps", self.steps, 1, "trajectory"),
+        ):
+            if found < least and task == owner:
+                raise ValueError(f"outcome: {name}: {found}; a {task} bundle needs {least} or more")
+            if found and task != owner:
+                raise ValueError(f"outcome: {name}: {found}; a {task} bundle has none")
+
+
 class Member(Part):
-    """One model file of the ensemble and its weight in the mean of probabilities."""
+    """One model file of the ensemble and its weight in the mean of predictions."""
 
     name: str
-    kind: Literal["xgboost", "logistic", "column"]
+    kind: Literal[
+        "xgboost", "logistic", "ridge", "column", "poisson", "trees_count", "constant_velocity",
+        "path_residual", "transformer",
+    ]  # fmt: skip
     file: Annotated[str, Field(pattern=r"^members/[A-Za-z0-9][A-Za-z0-9._-]*$")]
     weight: Share
+
+
+class Weighted(Part):
+    """The mean of predictions by `members[].weight`."""
+
+    method: Literal["weighted"] = "weighted"
+
+
+class Stacking(Part):
+    """Coefficients of the members' logits, logs of probabilities, numbers or paths; see `combine.py`."""
+
+    method: Literal["stacking"]
+    coefficients: list[NotNegative]
+    intercept: list[Finite] = []
+
+
+class SliceWeights(Part):
+    """Weights for the rows whose input `column` equals a value, or lies in [low, high)."""
+
+    name: str
+    column: Annotated[int, Field(ge=0)]
+    equals: Finite | None = None
+    low: Finite | None = None
+    high: Finite | None = None
+    weights: list[Share]
+
+    @model_validator(mode="after")
+    def _stated(self) -> Self:
+        between = self.low is not None or self.high is not None
+        if between == (self.equals is not None):
+            raise ValueError(f"slice {self.name}: either equals, or low, high or both")
+        return self
+
+
+class Selection(Part):
+    """A row takes the weights of the first slice it lies in, else `members[].weight`."""
+
+    method: Literal["selection"]
+    slices: list[SliceWeights]
+
+
+Ensemble = Annotated[Weighted | Stacking | Selection, Field(discriminator="method")]
 
 
 class NoCalibration(Part):
@@ -75,20 +152,67 @@ class Beta(Part):
     """`sigmoid(a ln p - b ln(1 - p) + c)`; neither a nor b below 0, so that no ranking turns round."""
 
     method: Literal["beta"]
-    a: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-    b: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    a: NotNegative
+    b: NotNegative
     c: Finite
 
 
-Calibration = Annotated[NoCalibration | Platt | Isotonic | Beta, Field(discriminator="method")]
+class Temperature(Part):
+    """`p ** (1 / temperature)`, summing to 1 again: above 1 the probabilities get less sure."""
+
+    method: Literal["temperature"]
+    temperature: Positive
 
 
-class Intervals(Part):
-    """`sigmoid(logit(p) -+ half_width_logit)` covers the share `coverage`."""
+Calibration = Annotated[NoCalibration | Platt | Isotonic | Beta | Temperature, Field(discriminator="method")]
 
-    coverage: Annotated[float, Field(gt=0.0, lt=1.0)]
-    method: str
-    half_width_logit: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Coverage = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class LogitSpread(Part):
+    """`sigmoid(logit(p) -+ half_width_logit)` covers the share `coverage`; of each class alike."""
+
+    method: Literal["member_and_fold_spread"]
+    coverage: Coverage
+    half_width_logit: NotNegative
+
+
+class SplitConformal(Part):
+    """Half widths around a number (one), or radii in metres around the steps of a path (one each)."""
+
+    method: Literal["split_conformal"]
+    coverage: Coverage
+    half_widths: Annotated[list[NotNegative], Field(min_length=1)]
+
+
+class ConformalisedQuantiles(Part):
+    """Quantiles (1 - coverage) / 2 and (1 + coverage) / 2, moved out by `offset`.
+
+    Of a count: those of its distribution, `offset` a whole number. Of a number: those that the trees in
+    `file` foretell.
+    """
+
+    method: Literal["conformalised_quantiles"]
+    coverage: Coverage
+    offset: Finite
+    file: Annotated[str, Field(pattern=r"^members/[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+
+
+Intervals = Annotated[LogitSpread | SplitConformal | ConformalisedQuantiles, Field(discriminator="method")]
+
+
+class Confidence(Part):
+    """Percentiles 0 to 100 over the reference rows."""
+
+    width: Annotated[list[Finite], Field(min_length=101, max_length=101)]
+    disagreement: Annotated[list[Finite], Field(min_length=101, max_length=101)]
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        for name, values in (("width", self.width), ("disagreement", self.disagreement)):
+            if any(later < earlier for earlier, later in pairwise(values)):
+                raise ValueError(f"confidence: {name} falls somewhere; percentiles never do")
+        return self
 
 
 class Manifest(BaseModel):
@@ -98,13 +222,16 @@ class Manifest(BaseModel):
 
     format: Literal[1]
     use_case: Annotated[str, Field(min_length=1)]
-    task: Literal["binary"]
+    task: Task
+    outcome: Outcome = Outcome()
     as_of: AwareDatetime
     trained_until: AwareDatetime
     inputs: Annotated[list[Input], Field(min_length=1)]
     members: Annotated[list[Member], Field(min_length=1)]
+    ensemble: Ensemble = Weighted()
     calibration: Calibration
     intervals: Intervals
+    confidence: Confidence | None = None
     snapshot: str
     code_commit: str
     packages: dict[str, str] = {}
@@ -121,45 +248,62 @@ class Manifest(BaseModel):
         ):
             if len(set(names)) != len(names):
                 raise ValueError(f"{what}: a name stands twice in {names}")
-        total = math.fsum(each.weight for each in self.members)
-        if abs(total - 1.0) > 1e-6:
-            raise ValueError(f"members: the weights sum to {total!r}; they must sum to 1")
+        _sum_to_1("members", [each.weight for each in self.members])
+        self.outcome.check(self.task)
+        self._check_ensemble()
+        self._check_calibration()
+        self._check_intervals()
         return self
 
+    def _check_ensemble(self) -> None:
+        count, ensemble = len(self.members), self.ensemble
+        if isinstance(ensemble, Stacking):
+            if len(ensemble.coefficients) != count:
+                raise ValueError(f"stacking: {len(ensemble.coefficients)} coefficients for {count} members")
+            allowed = 0 if self.task == "trajectory" else self.outcome.columns(self.task)
+            if len(ensemble.intercept) not in {0, allowed}:
+                raise ValueError(f"stacking: intercept of {len(ensemble.intercept)}; allowed: 0 or {allowed}")
+        if isinstance(ensemble, Selection):
+            for each in ensemble.slices:
+                if len(each.weights) != count or each.column >= len(self.inputs):
+                    raise ValueError(
+                        f"slice {each.name}: {len(each.weights)} weights and column {each.column} for "
+                        f"{count} members and {len(self.inputs)} inputs"
+                    )
+                _sum_to_1(f"slice {each.name}", each.weights)
 
-class LogisticFile(Part):
-    """One logistic member: `sigmoid(intercept + sum(coef * (column - mean) / scale))`.
+    def _check_calibration(self) -> None:
+        allowed = {
+            "binary": {"none", "platt", "isotonic", "beta"},
+            "multiclass": {"none", "temperature"},
+            "count": {"none", "temperature"},
+        }.get(self.task, {"none"})
+        if self.calibration.method not in allowed:
+            raise ValueError(f"calibration {self.calibration.method}: a {self.task} has {sorted(allowed)}")
 
-    The columns are the features, `impute` where one is missing, and after them the curved part of each
-    feature with knots: for K knots t_1 < ... < t_K, scaled to [0, 1], the K - 2 columns d_k - d_(K-1) with
-    d_k = (max(z - t_k, 0)**3 - max(z - t_K, 0)**3) / (t_K - t_k).
-    """
-
-    impute: list[Finite]
-    mean: list[Finite]
-    scale: list[Annotated[float, Field(gt=0.0, allow_inf_nan=False)]]
-    coef: list[Finite]
-    intercept: Finite
-    knots: list[list[Finite]] = []
-
-    @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        curved = [each for each in self.knots if each]
-        if self.knots and len(self.knots) != len(self.impute):
-            raise ValueError(f"knots: {len(self.knots)} lists for {len(self.impute)} features")
-        if any(len(each) < 3 or any(b <= a for a, b in pairwise(each)) for each in curved):
-            raise ValueError("knots: a feature has none, or three or more that rise")
-        columns = len(self.impute) + sum(len(each) - 2 for each in curved)
-        sizes = {len(each) for each in (self.mean, self.scale, self.coef)}
-        if sizes != {columns}:
-            raise ValueError(f"mean, scale, coef: lengths {sorted(sizes)}; {columns} columns are made")
-        return self
+    def _check_intervals(self) -> None:
+        found = self.intervals
+        allowed = {
+            "binary": {"member_and_fold_spread"},
+            "multiclass": {"member_and_fold_spread"},
+            "count": {"conformalised_quantiles"},
+            "regression": {"split_conformal", "conformalised_quantiles"},
+            "trajectory": {"split_conformal"},
+        }[self.task]
+        if found.method not in allowed:
+            raise ValueError(f"intervals {found.method}: a {self.task} has {sorted(allowed)}")
+        if isinstance(found, SplitConformal):
+            wanted = self.outcome.steps if self.task == "trajectory" else 1
+            if len(found.half_widths) != wanted:
+                raise ValueError(f"intervals: {len(found.half_widths)} half widths; allowed: {wanted}")
+        if isinstance(found, ConformalisedQuantiles):
+            if (found.file is None) == (self.task == "regression"):
+                raise ValueError(f"intervals: file {found.file!r}; a regression has one, a count none")
+            if self.task == "count" and not found.offset.is_integer():
+                raise ValueError(f"intervals: offset {found.offset}; a count's is a whole number")
 
 
-class ColumnFile(Part):
-    """One member that takes a feature for its forecast: `sigmoid(sharpness * logit(x or instead))`."""
-
-    columns: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=1)]
-    instead: Annotated[list[Share], Field(min_length=1, max_length=1)]
-    sharpness: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-    most: int = 0
+def _sum_to_1(what: str, weights: list[float]) -> None:
+    total = math.fsum(weights)
+    if abs(total - 1.0) > _SUM_TOLERANCE:
+        raise ValueError(f"{what}: the weights sum to {total!r}; they must sum to 1")

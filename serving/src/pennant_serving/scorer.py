@@ -1,250 +1,220 @@
-"""From a feature matrix to calibrated probabilities with intervals: the one implementation.
+"""From a feature matrix to predictions with intervals: the one implementation, for every task.
 
-Training, the gate, MLflow and serving all score through `Scorer`, so they cannot disagree.
+Training, the gate, MLflow and serving all score through `Scorer`, so they cannot disagree. The steps have a module
+each: `members/`, `combine.py`, `calibrate.py`, `intervals.py`, `confidence.py`, `explanation.py`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pennant_serving.errors import BundleRejected
-from pennant_serving.manifest import (
-    Beta,
-    Calibration,
-    ColumnFile,
-    Input,
-    Isotonic,
-    LogisticFile,
-    Manifest,
-    Platt,
-)
-from pennant_serving.trees import Trees, TreesError
+from pennant_serving.arrays import CLIP, Floats, logit, sigmoid
+from pennant_serving.calibrate import calibrated
+from pennant_serving.combine import Combination
+from pennant_serving.confidence import confidence, disagreement
+from pennant_serving.errors import BundleRejected, ExplanationUnavailable
+from pennant_serving.explanation import Explaining
+from pennant_serving.intervals import IntervalOf
+from pennant_serving.lines import AtLine, LineOutside, price_at
+from pennant_serving.manifest import ConformalisedQuantiles, Input, Manifest, Outcome, Task
+from pennant_serving.members.base import MemberModel, Purpose, Sampling
+from pennant_serving.members.boosted import load_trees
+from pennant_serving.members.kinds import LOADERS
+from pennant_serving.trees import Trees
 
-Floats = NDArray[np.float64]
+__all__ = [
+    "CLIP", "AtLine", "Explanation", "ExplanationUnavailable", "Floats", "LineOutside", "MemberModel", "Scorer",
+    "Scores", "load_member", "load_members", "load_quantiles", "logit", "price_at", "read_scorer", "sigmoid",
+]  # fmt: skip
 
-CLIP = 1e-6
-"""Probabilities are kept this far from 0 and 1 before a logit is taken."""
-
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+EXPLAINED: dict[Task, tuple[str, ...]] = {
+    "binary": (), "count": ("log of the mean",), "regression": ("number",), "trajectory": ("x", "y"),
+}  # fmt: skip
+"""Names of the explained outputs; of a multiclass bundle its classes."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Probabilities and interval ends, each of shape (n,)."""
+    """Predictions of n rows.
+
+    Attributes:
+        prediction: binary, regression (n,); multiclass (n, classes); count (n, most + 1); trajectory
+            (n, 2 steps) in metres.
+        low: interval ends (n,), multiclass (n, classes); trajectory (n, steps): radii in metres.
+        high: likewise; trajectory: the same radii.
+        width: (n,) of the interval: high less low, its mean over the classes, or the mean radius.
+        disagreement: (n,) of the members, in logits (binary), total variation (multiclass, count), the unit
+            (regression) or metres (trajectory); 0 of a single member.
+        confidence: (n,) in [0, 1]; NaN where the bundle holds no percentiles.
+    """
 
     prediction: Floats
     low: Floats
     high: Floats
+    width: Floats
+    disagreement: Floats
+    confidence: Floats
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """`baseline + contributions.sum(axis=1)` is the logit of the prediction, row by row.
+    """Terms that add up to the prediction, row by row.
+
+    Binary: `baseline + contributions.sum(axis=1)` is the logit. Else the arrays have an axis of outputs more, and
+    `baseline + contributions.sum(axis=2)` is, for each output: the logit of a class's probability, the log of a
+    count's mean, the number, or x and y of the last step.
 
     Attributes:
-        baseline: shape (n,), logit units.
-        contributions: shape (n, features), logit units.
+        baseline: (n,), or (n, outputs).
+        contributions: (n, features), or (n, outputs, features).
         scores: the predictions explained.
+        outputs: names of the outputs; none of a binary bundle.
+        unit: of the terms.
     """
 
     baseline: Floats
     contributions: Floats
     scores: Scores
+    outputs: tuple[str, ...] = ()
+    unit: str = "logit"
 
 
-class MemberModel(Protocol):
-    """One fitted member: probabilities, and its additive terms in its own logit space."""
-
-    def predict(self, rows: Floats) -> Floats:
-        """Probabilities, shape (n,)."""
-
-    def contributions(self, rows: Floats) -> Floats:
-        """Shape (n, features + 1), logit units, the last column is the bias."""
-
-
-def sigmoid(z: Floats) -> Floats:
-    """Logistic function without overflow."""
-    small = np.exp(-np.abs(z))
-    return np.asarray(np.where(z >= 0, 1.0 / (1.0 + small), small / (1.0 + small)), dtype=np.float64)
-
-
-def logit(p: Floats) -> Floats:
-    """Log-odds of `p` clipped to [1e-6, 1 - 1e-6]."""
-    inside = np.clip(p, CLIP, 1.0 - CLIP)
-    return np.asarray(np.log(inside) - np.log1p(-inside), dtype=np.float64)
-
-
-class Logistic:
-    """A logistic regression on imputed inputs, perhaps bent by natural cubic splines, standardised."""
-
-    def __init__(self, file: LogisticFile) -> None:
-        self._impute = np.array(file.impute)
-        self._mean = np.array(file.mean)
-        self._scale = np.array(file.scale)
-        self._coef = np.array(file.coef)
-        self._intercept = file.intercept
-        self._curved = [(at, np.array(knots)) for at, knots in enumerate(file.knots) if knots]
-
-    def predict(self, rows: Floats) -> Floats:
-        return sigmoid(self._intercept + self._terms(rows).sum(axis=1))
-
-    def contributions(self, rows: Floats) -> Floats:
-        terms = self._terms(rows)
-        own, start = terms[:, : len(self._impute)].copy(), len(self._impute)
-        for at, knots in self._curved:
-            end = start + len(knots) - 2
-            own[:, at] += terms[:, start:end].sum(axis=1)
-            start = end
-        return np.column_stack([own, np.full(len(rows), self._intercept)])
-
-    def _terms(self, rows: Floats) -> Floats:
-        filled = np.where(np.isnan(rows), self._impute, rows)
-        columns = [filled, *(_curve(filled[:, at], knots) for at, knots in self._curved)]
-        made = np.hstack(columns) if self._curved else filled
-        return np.asarray(self._coef * (made - self._mean) / self._scale, dtype=np.float64)
-
-
-def _curve(column: Floats, knots: Floats) -> Floats:
-    """The curved part of a natural cubic spline; see `LogisticFile`."""
-    width = knots[-1] - knots[0]
-    z, at = (column - knots[0]) / width, (knots - knots[0]) / width
-    cubes = np.clip(z[:, None] - at, 0.0, None) ** 3
-    rise = (cubes - cubes[:, -1:]) / np.where(at[-1] > at, at[-1] - at, 1.0)
-    return np.asarray(rise[:, :-2] - rise[:, -2:-1], dtype=np.float64)
-
-
-class Column:
-    """A feature that is a probability already."""
-
-    def __init__(self, file: ColumnFile, inputs: int) -> None:
-        self._at, self._instead = file.columns[0], file.instead[0]
-        self._sharpness, self._inputs = file.sharpness, inputs
-
-    def predict(self, rows: Floats) -> Floats:
-        return sigmoid(self._logit(rows))
-
-    def contributions(self, rows: Floats) -> Floats:
-        bias = float(self._sharpness * logit(np.array([self._instead]))[0])
-        parts = np.zeros((len(rows), self._inputs + 1))
-        parts[:, self._at], parts[:, -1] = self._logit(rows) - bias, bias
-        return parts
-
-    def _logit(self, rows: Floats) -> Floats:
-        values = rows[:, self._at]
-        return np.asarray(self._sharpness * logit(np.where(np.isnan(values), self._instead, values)))
-
-
-def load_member(kind: str, name: str, content: bytes, inputs: list[Input]) -> MemberModel:
-    """Load one member file and check that it takes exactly these inputs.
+def load_member(
+    kind: str,
+    name: str,
+    content: bytes,
+    inputs: list[Input],
+    task: Task = "binary",
+    outcome: Outcome | None = None,
+) -> MemberModel:
+    """Load one member file and check that it takes exactly these inputs and foretells this outcome.
 
     Raises:
         BundleRejected: reason `member`, with the file's problem.
     """
-    if kind == "logistic":
-        return _load_logistic(name, content, inputs)
-    if kind == "column":
-        return _load_column(name, content, inputs)
-    try:
-        trees = Trees(content)
-        names, objective = trees.feature_names(), trees.objective()
-    except TreesError as error:
-        raise BundleRejected("member", name, str(error), "an XGBoost model in UBJSON or JSON") from error
-    if objective != "binary:logistic":
-        raise BundleRejected("member", name, f"objective {objective}", "objective binary:logistic")
-    if trees.feature_count != len(inputs):
-        raise BundleRejected("member", name, f"{trees.feature_count} features", f"{len(inputs)} features")
-    wanted = [each.name for each in inputs]
-    if names and names != wanted:
-        raise BundleRejected("member", name, f"feature names {names}", f"{wanted}, in this order")
-    return trees
+    if kind not in LOADERS:
+        raise BundleRejected("member", name, f"kind {kind}", f"one of {', '.join(LOADERS)}")
+    return LOADERS[kind](name, content, Purpose(task, outcome or Outcome(), inputs))
 
 
-def _load_logistic(name: str, content: bytes, inputs: list[Input]) -> Logistic:
-    try:
-        file = LogisticFile.model_validate_json(content, strict=True)
-    except ValueError as error:
-        raise BundleRejected("member", name, str(error), "the JSON of a logistic member") from error
-    if len(file.impute) != len(inputs):
-        raise BundleRejected("member", name, f"{len(file.impute)} features", f"{len(inputs)} features")
-    return Logistic(file)
+def load_members(manifest: Manifest, files: Mapping[str, bytes]) -> list[MemberModel]:
+    """All members of a manifest from the bundle's files by path, in order.
+
+    Raises:
+        BundleRejected: a file is absent, or a member is not what the manifest says.
+    """
+    return [
+        load_member(
+            each.kind, each.file, _listed(files, each.file), manifest.inputs, manifest.task, manifest.outcome
+        )
+        for each in manifest.members
+    ]
 
 
-def _load_column(name: str, content: bytes, inputs: list[Input]) -> Column:
-    try:
-        file = ColumnFile.model_validate_json(content, strict=True)
-    except ValueError as error:
-        raise BundleRejected("member", name, str(error), "the JSON of a column member") from error
-    if file.columns[0] >= len(inputs):
-        raise BundleRejected("member", name, f"column {file.columns[0]}", f"0 to {len(inputs) - 1}")
-    return Column(file, len(inputs))
+def load_quantiles(manifest: Manifest, files: Mapping[str, bytes]) -> Trees | None:
+    """The trees of two quantiles that the intervals name, if they name any.
+
+    Raises:
+        BundleRejected: the file is absent, or foretells something else.
+    """
+    found = manifest.intervals
+    if not isinstance(found, ConformalisedQuantiles) or found.file is None:
+        return None
+    purpose = Purpose(manifest.task, manifest.outcome, manifest.inputs)
+    content = _listed(files, found.file)
+    return load_trees(found.file, content, purpose, ("reg:quantileerror",), 2)
+
+
+def read_scorer(manifest: Manifest, files: Mapping[str, bytes]) -> "Scorer":
+    """The scorer of a bundle from its manifest and its files by path.
+
+    Raises:
+        BundleRejected: see `load_members` and `load_quantiles`.
+    """
+    return Scorer(manifest, load_members(manifest, files), load_quantiles(manifest, files))
+
+
+def _listed(files: Mapping[str, bytes], path: str) -> bytes:
+    if path not in files:
+        raise BundleRejected("manifest", "bundle.json", f"a file {path} that is absent", "listed files")
+    return files[path]
 
 
 class Scorer:
-    """Weighted mean of member probabilities, then calibration, then an interval in logit space."""
+    """Members, combined, calibrated, with an interval; immutable and usable from many threads.
 
-    def __init__(self, manifest: Manifest, members: list[MemberModel]) -> None:
-        self._calibration = manifest.calibration
-        self._half_width = manifest.intervals.half_width_logit
-        self._weights = np.array([each.weight for each in manifest.members])
-        self._members = members
+    Args:
+        manifest: bundle.json.
+        members: as from `load_members`.
+        quantiles: as from `load_quantiles`; needed where the intervals name a file.
+    """
+
+    def __init__(
+        self, manifest: Manifest, members: list[MemberModel], quantiles: Trees | None = None
+    ) -> None:
+        named = getattr(manifest.intervals, "file", None)
+        if (named is None) != (quantiles is None):
+            raise ValueError(f"quantiles: the intervals name the file {named!r}, and trees of it are needed")
+        self._manifest, self._members, self._task = manifest, members, manifest.task
+        self._combination = Combination(manifest)
+        self._intervals = IntervalOf(manifest, quantiles)
 
     def predict(self, rows: Floats) -> Scores:
-        """Score `rows`, shape (n, features), NaN where a value is missing."""
+        """Score `rows`, shape (n, features), NaN where a value is missing; n may be 0."""
         if len(rows) == 0:
-            return Scores(np.empty(0), np.empty(0), np.empty(0))
-        # One column after the other, so that a row alone gives the bits it gives inside a batch.
-        mixed = np.zeros(len(rows))
-        for weight, member in zip(self._weights, self._members, strict=True):
-            mixed += weight * member.predict(rows)
-        return self._finish(mixed)
+            return self._nothing()
+        weights = self._combination.weights(rows)
+        predictions = [member.predict(rows) for member in self._members]
+        mixed = self._combination.combine(predictions, weights)
+        prediction = self._calibrated(mixed)
+        ends = self._intervals.around(prediction, rows)
+        apart = disagreement(self._task, predictions, mixed, weights)
+        sure = confidence(self._manifest.confidence, ends.width, apart)
+        return Scores(prediction, ends.low, ends.high, ends.width, apart, sure)
 
     def explain(self, rows: Floats) -> Explanation:
-        """Additive terms per feature in logit units.
+        """Additive terms per feature; `explanation.py` says how they are made.
 
-        Each member is exactly additive in its own logit space (TreeSHAP, or linear terms). The mean of
-        probabilities is not, so each member's terms are scaled by the Aumann-Shapley share: the slope of
-        the mixed logit in that member's logit, averaged on the straight line from the biases to the row
-        (Sun and Sundararajan 2011, "Axiomatic attribution for multilinear functions"). Calibration
-        and clipping act on one number and scale all terms alike.
+        Raises:
+            ExplanationUnavailable: a member has no exact terms.
         """
-        parts = np.stack([member.contributions(rows) for member in self._members])
-        bias, own = parts[:, :, -1], parts[:, :, :-1]
-        reached = bias + own.sum(axis=2)
-        shares = self._shares(bias, reached)
-        terms = np.einsum("mn,mnf->nf", shares, own)
         scores = self.predict(rows)
-        start = np.asarray(self._weights @ sigmoid(bias), dtype=np.float64)
-        baseline, total = logit(self._finish(start).prediction), logit(scores.prediction)
-        sums = terms.sum(axis=1)
-        moved = np.abs(sums) > 1e-12
-        scale = np.where(moved, (total - baseline) / np.where(moved, sums, 1.0), 0.0)
-        baseline = np.where(moved, baseline, total)
-        return Explanation(baseline, terms * scale[:, None], scores)
+        explaining = Explaining(self._task, self._combination, self._members, self._calibrated)
+        found = explaining.terms(rows, scores.prediction)
+        if self._task == "binary":
+            return Explanation(found.baseline[:, 0], found.terms[:, 0], scores)
+        outputs = EXPLAINED.get(self._task, tuple(self._manifest.outcome.classes))
+        units = {
+            "count": "log of the mean",
+            "regression": self._manifest.outcome.unit,
+            "trajectory": "metres",
+        }
+        return Explanation(found.baseline, found.terms, scores, outputs, units.get(self._task, "logit"))
 
-    def _shares(self, bias: Floats, reached: Floats) -> Floats:
-        """Mean slope of logit(sum w sigmoid(z)) in each z on the line; shape (members, n)."""
-        shares = np.zeros_like(bias)
-        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-            p = sigmoid(bias + (node + 1.0) / 2.0 * (reached - bias))
-            mixed = np.clip(self._weights @ p, CLIP, 1.0 - CLIP)
-            shares += weight / 2.0 * self._weights[:, None] * p * (1.0 - p) / (mixed * (1.0 - mixed))
-        return shares
+    def samples(self, rows: Floats, count: int) -> Floats:
+        """Paths that may be, shape (n, count, 2 steps) in metres, around the combined path; always the same.
 
-    def _finish(self, mixed: Floats) -> Scores:
-        prediction = _calibrate(self._calibration, mixed)
-        z = logit(prediction)
-        return Scores(prediction, sigmoid(z - self._half_width), sigmoid(z + self._half_width))
+        They are those of the heaviest member that has samples, moved by what the combination moves its path.
 
+        Raises:
+            ValueError: no member has samples, or not so many.
+        """
+        weights = [each.weight for each in self._manifest.members]
+        for at in np.argsort(-np.array(weights), kind="stable"):
+            member = self._members[at]
+            if isinstance(member, Sampling):
+                moved = self.predict(rows).prediction - member.predict(rows)
+                return np.asarray(member.samples(rows, count) + moved[:, None], dtype=np.float64)
+        raise ValueError("samples: no member of this bundle has them; a path_residual member does")
 
-def _calibrate(calibration: Calibration, mixed: Floats) -> Floats:
-    if isinstance(calibration, Platt):
-        return sigmoid(calibration.slope * logit(mixed) + calibration.intercept)
-    if isinstance(calibration, Beta):
-        inside = np.clip(mixed, CLIP, 1.0 - CLIP)
-        return sigmoid(calibration.a * np.log(inside) - calibration.b * np.log1p(-inside) + calibration.c)
-    if isinstance(calibration, Isotonic):
-        inside = np.clip(mixed, CLIP, 1.0 - CLIP)
-        return np.asarray(np.interp(inside, calibration.x, calibration.y), dtype=np.float64)
-    return np.asarray(np.clip(mixed, CLIP, 1.0 - CLIP), dtype=np.float64)
+    def _calibrated(self, mixed: Floats) -> Floats:
+        return calibrated(self._manifest.calibration, self._task, mixed)
+
+    def _nothing(self) -> Scores:
+        columns = self._manifest.outcome.columns(self._task)
+        ends = {"multiclass": columns, "trajectory": columns // 2}.get(self._task)
+        flat = self._task in {"binary", "regression"}
+        prediction = np.empty(0) if flat else np.empty((0, columns))
+        end = np.empty(0) if ends is None else np.empty((0, ends))
+        return Scores(prediction, end, end, np.empty(0), np.empty(0), np.empty(0))

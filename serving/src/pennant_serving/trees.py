@@ -65,7 +65,7 @@ _MATRIX_CONFIG = json.dumps({"missing": float("nan"), "nthread": 1}).encode()
 
 
 class Trees:
-    """One boosted model with objective `binary:logistic`; every tree of it is used.
+    """One boosted model; every tree of it is used.
 
     `predict` may run in many threads at once. The library does not survive every malformed file, so only
     bytes whose hash and signature are proven belong here.
@@ -108,18 +108,30 @@ class Trees:
         config = json.loads(text.value or b"{}")
         return str(config["learner"]["objective"]["name"])
 
+    def outputs(self) -> int:
+        """Numbers that `predict` gives for a row."""
+        return self.predict(np.zeros((1, self.feature_count))).shape[1]
+
+    def attribute(self, name: str) -> str | None:
+        """A text that training left in the model file under this name."""
+        text, there = ctypes.c_char_p(), ctypes.c_int()
+        _check(
+            _library().XGBoosterGetAttr(self._handle, name.encode(), ctypes.byref(text), ctypes.byref(there))
+        )
+        return (text.value or b"").decode() if there.value else None
+
     def predict(self, rows: Floats) -> Floats:
-        """Probabilities, shape (n,), of `rows`, shape (n, features); NaN means missing."""
+        """What the objective foretells of `rows`, (n, features), NaN where missing: shape (n, outputs)."""
         rows = np.ascontiguousarray(rows, dtype=np.float64)
         outputs = _Outputs()
         status = _library().XGBoosterPredictFromDense(
             self._handle, _interface(rows), _VALUE_CONFIG, None, *outputs.references()
         )
         _check(status)
-        return outputs.copy().reshape(len(rows))
+        return outputs.copy().reshape(len(rows), -1)
 
     def contributions(self, rows: Floats) -> Floats:
-        """TreeSHAP values in logit units, shape (n, features + 1); the last column is the bias."""
+        """TreeSHAP values of the margin, shape (n, outputs, features + 1); the last column is the bias."""
         rows = np.ascontiguousarray(rows, dtype=np.float64)
         matrix, outputs = ctypes.c_void_p(), _Outputs()
         _check(_library().XGDMatrixCreateFromDense(_interface(rows), _MATRIX_CONFIG, ctypes.byref(matrix)))
@@ -129,7 +141,7 @@ class Trees:
                     self._handle, matrix, _CONTRIBUTIONS_CONFIG, *outputs.references()
                 )
                 _check(status)
-                return outputs.copy().reshape(len(rows), self.feature_count + 1)
+                return outputs.copy().reshape(len(rows), -1, self.feature_count + 1)
         finally:
             _library().XGDMatrixFree(matrix)
 
