@@ -135,3 +135,99 @@ def planted() -> Callable[..., League]:
 @pytest.fixture(scope="session")
 def declared() -> Callable[..., UseCase]:
     return declare
+
+
+TASK_MEMBERS: dict[str, dict[str, object]] = {
+    "binary": {
+        "trees": {"kind": "xgboost", "fixed": {"max_depth": 2, "n_estimators": 30}},
+        "linear": {"kind": "logistic"},
+    },
+    "multiclass": {
+        "trees": {"kind": "xgboost", "fixed": {"max_depth": 2, "n_estimators": 30}},
+        "linear": {"kind": "logistic"},
+    },
+    "count": {
+        "splines": {"kind": "poisson"},
+        "trees": {"kind": "trees_count", "fixed": {"max_depth": 2, "n_estimators": 40}},
+    },
+    "regression": {
+        "trees": {"kind": "xgboost", "fixed": {"max_depth": 2, "n_estimators": 60}},
+        "linear": {"kind": "ridge"},
+    },
+    "trajectory": {
+        "straight": {"kind": "constant_velocity"},
+        "trees": {"kind": "path_residual", "fixed": {"max_depth": 2, "n_estimators": 15}},
+    },
+}
+WALKED = ("position_x", "position_y", "back_x_1", "back_y_1", "back_x_2", "back_y_2")
+STEPS = 3
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A task of known truth: rows of it, and a declaration that trains on them.
+
+    Attributes:
+        task: its kind.
+        uneven: labels of a number spread five times as far where `strength` is above 0.
+    """
+
+    task: str
+    uneven: bool = False
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return WALKED if self.task == "trajectory" else FEATURES
+
+    def draw(self, rows: int, seed: int, widen: float = 0.0) -> tuple[Floats, Floats]:
+        """Features and labels; noise is `1 + widen` times as large in the last row as in the first."""
+        rng = np.random.default_rng(seed)
+        growth = 1.0 + widen * np.linspace(0.0, 1.0, rows)
+        if self.task == "trajectory":
+            here, step = rng.uniform(-5, 5, (rows, 2)), rng.normal(0.4, 0.2, (rows, 2))
+            noise = rng.normal(0.0, 0.1, (rows, STEPS, 2)).cumsum(axis=1) * growth[:, None, None]
+            future = here[:, None] + step[:, None] * np.arange(1, STEPS + 1)[None, :, None] + noise
+            return np.hstack([here, -step, -2 * step]), future.reshape(rows, -1)
+        x = rng.normal(size=(rows, len(FEATURES)))
+        z = linear_truth(x)
+        if self.task == "binary":
+            return x, (rng.random(rows) < expit(z)).astype(float)
+        if self.task == "multiclass":
+            shares = np.exp(np.column_stack([z, np.zeros(rows), -z]))
+            below = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)
+            return x, (rng.random(rows)[:, None] > below).sum(axis=1).astype(float)
+        if self.task == "count":
+            return x, rng.negative_binomial(4, 4 / (4 + np.exp(1.2 + 0.4 * z))).astype(float)
+        spread = np.where(x[:, 0] > 0, 2.0, 0.4) if self.uneven else np.ones(rows)
+        return x, 2.0 * z + spread * growth * rng.normal(size=rows)
+
+    def league(self, rows: int = 1200, seed: int = 0, widen: float = 0.0) -> League:
+        """The rows of `draw` in time, as a snapshot."""
+        x, y = self.draw(rows, seed, widen)
+        plain = plant(rows).frame.drop(*FEATURES, "label", strict=False)
+        label = pl.Series("label", y.tolist() if y.ndim > 1 else y)
+        columns = [pl.Series(name, column) for name, column in zip(self.features, x.T, strict=True)]
+        return League(plain.with_columns(label, *columns), linear_truth)
+
+    def declare(self, **training: object) -> UseCase:
+        """league_demo as this task, nothing searched; `training` replaces parts of it."""
+        search = {"trials": 1, "workers": 1, "minutes": 5, "seed": 7}
+        plain = {"members": TASK_MEMBERS[self.task], "search": search, "calibration": "none"}
+        base = declare(self.features, **{**plain, **training})
+        label = base.label.model_dump(mode="json")
+        if self.task == "multiclass":
+            label |= {"classes": ["home", "draw", "away"]}
+        if self.task == "trajectory":
+            path = {"columns": ["x", "y"], "walker": ["walker"], "steps": STEPS, "step_seconds": 0.4}
+            label |= {"expression": None, "path": path}
+        features = {
+            name: {"unit": "metres or sd", "low": -50, "high": 50, "missing": "allow"}
+            for name in self.features
+        }
+        changes = {"task": self.task, "label": label, "features": features}
+        return UseCase.model_validate({**base.model_dump(mode="json", by_alias=True), **changes})
+
+
+@pytest.fixture(scope="session")
+def planted_task() -> type[Planted]:
+    return Planted

@@ -19,12 +19,13 @@ import pyarrow.parquet as pq
 from pennant.declaration.model import TrainedUseCase
 from pennant.security.signing import sign
 from pennant.training import sample
+from pennant.training.confidence import percentiles
 from pennant.training.losses import Floats
 from pennant.training.members.base import FittedMember
 from pennant.training.members.kinds import KINDS
 from pennant.training.rows import TrainingRows
 from pennant_serving.manifest import Manifest
-from pennant_serving.scorer import Scorer, load_member
+from pennant_serving.scorer import ExplanationUnavailable, Scorer, Scores, read_scorer
 
 EXPLAINED_ROWS = 500
 """TreeSHAP costs about a millisecond a row, and a mean over 500 rows stands still."""
@@ -37,10 +38,12 @@ class Content:
     Attributes:
         manifest: bundle.json.
         members: name -> fitted member, those with weight only.
+        more: files that the interval needs, by their path.
     """
 
     manifest: dict[str, Any]
     members: dict[str, FittedMember]
+    more: dict[str, bytes]
 
 
 def inputs(use_case: TrainedUseCase) -> list[dict[str, Any]]:
@@ -75,11 +78,8 @@ def write(
     Raises:
         SigningKeyError: the key is missing or open to others.
     """
-    files = {each["file"]: content.members[each["name"]].content() for each in content.manifest["members"]}
-    files["bundle.json"] = (
-        json.dumps(content.manifest, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    ).encode()
-    files.update(_derived(use_case, rows, files))
+    members = {each["file"]: content.members[each["name"]].content() for each in content.manifest["members"]}
+    files = _scored(use_case, rows, content.manifest, {**members, **content.more})
     sums = "".join(f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files)).encode()
     signature = sign(signing_key, sums)
     partial = out.with_name(f".{out.name}.partial")
@@ -93,42 +93,61 @@ def write(
     return hashlib.sha256(sums).hexdigest()
 
 
-def _derived(use_case: TrainedUseCase, rows: TrainingRows, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files that follow from scoring with the bundle itself."""
-    manifest = Manifest.model_validate_json(files["bundle.json"])
-    members = [
-        load_member(each.kind, each.file, files[each.file], manifest.inputs) for each in manifest.members
-    ]
-    scorer = Scorer(manifest, members)
+def _scored(
+    use_case: TrainedUseCase, rows: TrainingRows, manifest: Mapping[str, Any], files: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """All files of the bundle: `files`, and those that follow from scoring with the bundle itself."""
     index = sample.reference_index(rows, use_case.training.search.seed)
-    x = rows.x[index]
-    prediction = scorer.predict(x).prediction
-    golden = sample.golden_rows(use_case, x, prediction)
-    expected = scorer.predict(golden)
-    expectations = {
-        "expected": expected.prediction,
-        "expected_low": expected.low,
-        "expected_high": expected.high,
-    }
-    reference = {"prediction": prediction, "label": rows.y[index]}
+    x, y = rows.x[index], rows.y[index]
+    told = _read(manifest, files).predict(x)
+    whole = {**manifest, "confidence": percentiles(told.width, told.disagreement)}
+    scorer = _read(whole, files)
+    golden = sample.golden_rows(use_case, x, sample.ordering(rows.problem, told.prediction))
     return {
-        "golden.parquet": _parquet(rows.names, golden, expectations),
-        "reference.parquet": _parquet(rows.names, x, reference),
+        **files,
+        "bundle.json": _json(whole),
+        "golden.parquet": _parquet(rows.names, golden, _expected(scorer.predict(golden), use_case.task)),
+        "reference.parquet": _parquet(
+            rows.names, x, {**_columns("prediction", told.prediction), **_columns("label", y)}
+        ),
         "explain.json": _importances(scorer, rows.names, x),
     }
 
 
+def _read(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Scorer:
+    return read_scorer(Manifest.model_validate_json(_json(manifest)), files)
+
+
+def _expected(scores: Scores, task: str) -> dict[str, Floats]:
+    """Columns of the golden rows; a path has radii around its steps, and so one end only."""
+    low, high = _columns("expected_low", scores.low), _columns("expected_high", scores.high)
+    return {**_columns("expected", scores.prediction), **low, **({} if task == "trajectory" else high)}
+
+
+def _columns(name: str, values: Floats) -> dict[str, Floats]:
+    """`name` alone, or `name_0`, `name_1`, ... of more than one column."""
+    if values.ndim == 1:
+        return {name: values}
+    return {f"{name}_{at}": column for at, column in enumerate(values.T)}
+
+
 def _importances(scorer: Scorer, names: tuple[str, ...], x: Floats) -> bytes:
-    """Mean |SHAP| per feature in logit units, by the scorer's own additive explanation."""
+    """Mean |contribution| per feature, over rows and outputs, by the scorer's own additive explanation."""
     explained = x[np.linspace(0, len(x) - 1, min(EXPLAINED_ROWS, len(x))).astype(np.int64)]
-    means = np.abs(scorer.explain(explained).contributions).mean(axis=0)
+    try:
+        found = scorer.explain(explained)
+    except ExplanationUnavailable as error:
+        return _json({"importances": {}, "unit": "", "rows": 0, "reason": str(error)})
+    means = np.abs(found.contributions).reshape(-1, len(names)).mean(axis=0)
     importances = {name: float(value) for name, value in zip(names, means, strict=True)}
-    described = {
-        "importances": importances,
-        "unit": "mean |contribution| to the logit",
-        "rows": len(explained),
-    }
-    return (json.dumps(described, indent=1, sort_keys=True) + "\n").encode()
+    unit = f"mean |contribution| to the {found.unit}"
+    if found.outputs:
+        unit += f", over {', '.join(found.outputs)}"
+    return _json({"importances": importances, "unit": unit, "rows": len(explained)})
+
+
+def _json(described: Mapping[str, Any]) -> bytes:
+    return (json.dumps(described, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def _parquet(names: tuple[str, ...], x: Floats, more: Mapping[str, Floats]) -> bytes:

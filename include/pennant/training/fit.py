@@ -1,25 +1,20 @@
-"""Fit the model of a snapshot: out-of-fold predictions, weights, calibration, interval, final fit, bundle."""
+"""Fit the model of a snapshot: held-out predictions, ensemble, calibration, interval, final fit, bundle."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import TrainedUseCase
 from pennant.reference import Reference
 from pennant.settings import Settings
-from pennant.training import bundle, parameters, provenance, rows, search
+from pennant.training import bundle, interval, parameters, provenance, rows, search, told
 from pennant.training.calibration import Calibration, Identity, fit_calibration
-from pennant.training.crossfit import OutOfFold, fit_all, member_seed, out_of_fold, recency
-from pennant.training.ensemble import mixture_weights
-from pennant.training.interval import Interval, fit_interval
-from pennant.training.losses import Floats, auc, brier, log_loss
+from pennant.training.coverage import coverage_warnings
+from pennant.training.crossfit import OutOfFold, fit_all, member_seed, out_of_fold
+from pennant.training.ensemble import Combination, combine
+from pennant.training.losses import Floats
 from pennant.training.members.base import FittedMember
-from pennant.training.problem import blend
+from pennant.training.spread import fit_spread
 
 
 @dataclass(frozen=True)
@@ -42,19 +37,24 @@ class Model:
     """What predicts.
 
     Attributes:
-        weights: member -> weight, those above 0 only.
-        members: the same members, fitted on all training rows.
-        calibration: of the blend.
+        combination: of the members into one prediction.
+        members: those that the combination takes, fitted on all training rows.
+        calibration: of the combined prediction.
     """
 
-    weights: dict[str, float]
+    combination: Combination
     members: dict[str, FittedMember]
     calibration: Calibration
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Member -> weight, those above 0 only."""
+        return self.combination.weights
+
     def predict(self, x: Floats) -> Floats:
-        """Calibrated predictions for `x`, shape (n, features)."""
+        """Calibrated predictions for `x`, shape (n, features); see `problem` for their shape."""
         made = [member.predict(x) for member in self.members.values()]
-        return self.calibration.apply(blend(made, np.array(list(self.weights.values()))))
+        return self.calibration.apply(self.combination.apply(made, x))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def fit_model(use_case: TrainedUseCase, data: rows.TrainingRows, chosen: paramet
         return fit_rows(use_case, data, chosen)
     members = fit_all(use_case, data, chosen)
     calibration = Identity(clip=data.problem.task == "binary")
-    return Model(dict.fromkeys(members, 1.0), members, calibration)
+    return Model(Combination(dict.fromkeys(members, 1.0)), members, calibration)
 
 
 def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
@@ -113,18 +113,22 @@ def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
     data = rows.read(use_case, snapshot, lake)
     chosen, searched = search.best_parameters(use_case, snapshot, storage_url, study, overrides)
     fitted = fit_rows(use_case, data, chosen)
-    interval = interval_of(use_case, data, fitted)
-    metrics = _metrics(data, fitted, interval)
+    found, scored = _interval(use_case, data, fitted)
+    metrics = told.described(
+        use_case, data, fitted.oof, fitted.prediction, found, scored, fitted.combination.described
+    )
     manifest = {
         "format": 1,
         "use_case": use_case.name,
         "task": use_case.task,
-        "as_of": _iso(data.as_of),
-        "trained_until": _iso(data.trained_until),
+        "outcome": told.outcome(use_case, data),
+        "as_of": told.iso(data.as_of),
+        "trained_until": told.iso(data.trained_until),
         "inputs": bundle.inputs(use_case),
         "members": bundle.member_entries(use_case, fitted.weights),
+        "ensemble": fitted.combination.to_json(),
         "calibration": fitted.calibration.to_json(),
-        "intervals": interval.to_json(),
+        "intervals": found.to_json(),
         "snapshot": snapshot.sha256,
         "code_commit": provenance.code_commit(),
         "packages": provenance.packages(),
@@ -132,66 +136,47 @@ def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
         "metrics": metrics,
         "parameters": {**chosen, "overrides": searched["overrides"]},
         "search": {name: value for name, value in searched.items() if name != "overrides"},
-        "warnings": data.warnings,
+        "warnings": [*data.warnings, *coverage_warnings(use_case, metrics["coverage"])],
         "author": author,
     }
-    sha256 = bundle.write(
-        use_case, data, bundle.Content(manifest, fitted.members), out, settings.secrets / "signing.key"
-    )
-    return FittedBundle(out, sha256, _flat(metrics))
+    content = bundle.Content(manifest, fitted.members, found.files())
+    sha256 = bundle.write(use_case, data, content, out, settings.secrets / "signing.key")
+    return FittedBundle(out, sha256, told.flat(metrics))
 
 
 def fit_rows(use_case: TrainedUseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> Fitted:
-    """Fit members, weights and calibration with the given hyper-parameters; writes nothing."""
+    """Fit members, ensemble and calibration with the given hyper-parameters; writes nothing."""
     oof = out_of_fold(use_case, data, chosen)
-    weights = mixture_weights(data.problem, oof.predictions(), oof.label, recency(use_case, data, oof))
-    blended = blend(oof.predictions(), weights)
+    combination = combine(use_case, data, oof)
+    blended = combination.apply(oof.predictions(combination.weights), data.x[oof.index])
     calibration = fit_calibration(data.problem, use_case.training.calibration, blended, oof.label)
-    kept = {name: float(each) for name, each in zip(oof.members, weights, strict=True) if each > 0}
     everything = fit_all(use_case, data, chosen)
-    shipped = {name: everything[name] for name in kept}
-    return Fitted(kept, shipped, calibration, oof, calibration.apply(blended))
+    shipped = {name: everything[name] for name in combination.weights}
+    return Fitted(combination, shipped, calibration, oof, calibration.apply(blended))
 
 
-def interval_of(use_case: TrainedUseCase, data: rows.TrainingRows, fitted: Fitted) -> Interval:
-    """The interval around the probabilities of a binary task."""
-    weights = np.array(list(fitted.weights.values()))
-    coverage, half_life = use_case.training.interval_coverage, use_case.training.recency_half_life_days
-    return fit_interval(data, fitted.oof, fitted.members, weights, fitted.calibration, coverage, half_life)
+def interval_of(use_case: TrainedUseCase, data: rows.TrainingRows, fitted: Fitted) -> interval.Interval:
+    """The interval that comes with each prediction; see `pennant.training.interval`.
+
+    Raises:
+        TooFewRows: fewer rows out of fold than the declared coverage needs.
+    """
+    return _interval(use_case, data, fitted)[0]
 
 
-def _metrics(data: rows.TrainingRows, fitted: Fitted, interval: Interval) -> dict[str, Any]:
-    label = fitted.oof.label
-    return {
-        "oof": {
-            "log_loss": log_loss(label, fitted.prediction),
-            "brier": brier(label, fitted.prediction),
-            "auc": auc(label, fitted.prediction),
-            "rows": len(label),
-        },
-        "members": {name: {"log_loss": log_loss(label, p)} for name, p in fitted.oof.members.items()},
-        "interval": {
-            "fold_spread": interval.fold_spread,
-            "member_disagreement": interval.member_disagreement,
-            "calibration_spread": interval.calibration_spread,
-        },
-        "rows": len(data.y),
-        "base_rate": float(data.y.mean()),
-        "trained_from": _iso(data.trained_from),
-        "trained_until": _iso(data.trained_until),
-    }
-
-
-def _flat(metrics: Mapping[str, Any]) -> dict[str, float]:
-    oof = {f"oof_{name}": float(value) for name, value in metrics["oof"].items()}
-    members = {f"{name}_oof_log_loss": float(each["log_loss"]) for name, each in metrics["members"].items()}
-    return {**oof, **members, "rows": float(metrics["rows"]), "base_rate": float(metrics["base_rate"])}
+def _interval(
+    use_case: TrainedUseCase, data: rows.TrainingRows, fitted: Fitted
+) -> tuple[interval.Interval, interval.Scored | None]:
+    training = use_case.training
+    if interval.method_of(use_case) == "spread":
+        coverage, half_life = training.interval_coverage, training.recency_half_life_days
+        return fit_spread(
+            data, fitted.oof, fitted.members, fitted.combination, fitted.calibration, coverage, half_life
+        ), None
+    scored = interval.score(use_case, data, fitted.oof, fitted.prediction)
+    return interval.fit_conformal(use_case, data, fitted.oof, scored), scored
 
 
 def _seeds(use_case: TrainedUseCase) -> dict[str, int]:
     members = {name: member_seed(use_case, name) for name in use_case.training.members}
     return {"search": use_case.training.search.seed, **members}
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

@@ -1,111 +1,103 @@
-"""The interval around a probability: one half width, in logit units, for all rows.
+"""Which interval a use case's predictions get, and how far a label out of fold was from each.
 
-It speaks of the probability given the features, not of the outcome, which is 0 or 1, and not of what the
-features do not tell. With f the calibrated logit of the shipped ensemble:
-
-    half_width = z * sqrt(fold_spread + member_disagreement + calibration_spread)
-
-z is the normal quantile of (1 + coverage) / 2. All three are variances in squared logit units.
-
-fold_spread: variance of f from the sample it was fitted on. Fold k's models, blended and calibrated
-the same way, give f_k. For estimates that are weighted means over rows, with row weights a (shipped) and
-a_k (fold), each summing to 1, Var(f) / Var(f_k - f) = sum(a^2) / sum((a_k - a)^2): the share of rows that
-both have is accounted for. So fold_spread is the mean over folds of
-mean((f_k - f)^2) * sum(a^2) / sum((a_k - a)^2).
-
-member_disagreement: what no refit on the same kind of rows shows, namely that a kind of model cannot
-follow the truth. It is the spread of the members' logits f_m around the blend, sum_m w_m * mean((f_m - f)^2).
-
-calibration_spread: what the out-of-fold labels leave open about level and slope: the mean of d' H^-1 d with
-d = (f, 1) and H the Fisher information of a logistic line in d on the out-of-fold rows. It is what remains
-where nothing can be learned from the features and every refit says the same.
-
-It does not cover a bias that all members share.
+Binary and multiclass predictions are probabilities: their interval is about the probability
+(`pennant.training.spread`), and no label says whether it lies inside. The others' holds the label
+(`pennant.training.conformal`).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
+from typing import Protocol
 
 import numpy as np
 
-from pennant.training.calibration import Calibration
-from pennant.training.crossfit import OutOfFold
-from pennant.training.losses import Floats, expit, logit
-from pennant.training.members.base import FittedMember
-from pennant.training.problem import blend
+from pennant.declaration.model import TrainedUseCase
+from pennant.declaration.parameters import INTERVALS
+from pennant.training import conformal, split
+from pennant.training.crossfit import OutOfFold, member_seed, recency
+from pennant.training.losses import Floats
 from pennant.training.rows import TrainingRows
 
 
-@dataclass(frozen=True)
-class Interval:
-    """The half width in logit units and its parts, variances in squared logit units."""
+class Interval(Protocol):
+    """A fitted interval."""
 
-    coverage: float
-    half_width_logit: float
-    fold_spread: float
-    member_disagreement: float
-    calibration_spread: float
+    @property
+    def coverage(self) -> float:
+        """The share of rows that it is to hold."""
 
     def to_json(self) -> dict[str, object]:
         """The `intervals` of bundle.json."""
-        return {
-            "coverage": self.coverage,
-            "method": "member_and_fold_spread",
-            "half_width_logit": self.half_width_logit,
-        }
+
+    def files(self) -> dict[str, bytes]:
+        """Files of the bundle that it needs, by their path."""
+
+    def described(self) -> dict[str, float]:
+        """Numbers for the metrics of bundle.json."""
 
 
-def fit_interval(
-    rows: TrainingRows,
-    oof: OutOfFold,
-    shipped: Mapping[str, FittedMember],
-    weights: Floats,
-    calibration: Calibration,
-    coverage: float,
-    half_life_days: float,
-) -> Interval:
-    """Measure both spreads on the newest fold's block, which is the most like what comes.
+@dataclass(frozen=True)
+class Scored:
+    """Rows out of fold, and how far an interval would have to reach to hold the label of each.
+
+    Attributes:
+        scores: shape (n, 1), or (n, steps) of paths; see `conformal`.
+        index: the rows, in the training rows, shape (n,).
+        part: the fold of each, 0 for the first, shape (n,).
+    """
+
+    scores: Floats
+    index: split.Indices
+    part: split.Indices
+
+
+def method_of(use_case: TrainedUseCase) -> str:
+    """The declared interval, or the first of the task."""
+    return use_case.training.interval or INTERVALS[use_case.task][0]
+
+
+def score(use_case: TrainedUseCase, rows: TrainingRows, oof: OutOfFold, prediction: Floats) -> Scored:
+    """Scores of the rows out of fold, by models that had not seen them.
 
     Args:
+        use_case: declares the interval; one that holds labels.
         rows: the training rows.
-        oof: the models of each fold.
-        shipped: the models fitted on all rows.
-        weights: of the members, in the order of `shipped`.
-        calibration: of the blend.
-        coverage: wanted share of true probabilities inside.
-        half_life_days: of the recency weights.
+        oof: which rows were predicted.
+        prediction: of these rows, by the whole ensemble.
     """
-    x = rows.x[rows.folds[-1].validate]
-    members = _predict(shipped, x)
-    center = logit(calibration.apply(members @ weights))
-    share = rows.weight / rows.weight.sum()
-    spreads = []
-    for number, fold in enumerate(rows.folds):
-        models = {name: oof.models[name][number] for name in shipped}
-        moved = logit(calibration.apply(_predict(models, x) @ weights)) - center
-        fold_share = np.zeros_like(share)
-        fold_share[fold.train] = rows.fold_weight(fold, half_life_days)
-        fold_share /= fold_share.sum()
-        ratio = float(np.square(share).sum() / np.square(fold_share - share).sum())
-        spreads.append(float(np.square(moved).mean()) * ratio)
-    apart = np.column_stack([logit(calibration.apply(column)) - center for column in members.T])
-    fold_spread = float(np.mean(spreads))
-    disagreement = float(np.square(apart).mean(axis=0) @ weights)
-    line = _calibration_spread(logit(calibration.apply(blend(oof.predictions(shipped), weights))), center)
-    quantile = NormalDist().inv_cdf((1.0 + coverage) / 2.0)
-    half_width = quantile * float(np.sqrt(fold_spread + disagreement + line))
-    return Interval(coverage, half_width, fold_spread, disagreement, line)
+    training, method = use_case.training, method_of(use_case)
+    part = np.concatenate([np.full(len(fold.validate), at) for at, fold in enumerate(rows.folds)])
+    if method == "split_conformal":
+        scores = conformal.distances(rows.problem, oof.label, prediction)
+    elif rows.problem.task == "count":
+        ends = conformal.count_quantiles(prediction, training.interval_coverage)
+        scores = conformal.outside(oof.label, *ends)
+    else:
+        found = []
+        for fold in rows.folds:
+            weight = rows.fold_weight(fold, training.recency_half_life_days)
+            booster = _quantile_trees(use_case, rows.x[fold.train], rows.y[fold.train], weight)
+            ends = conformal.quantiles(booster, rows.x[fold.validate])
+            found.append(conformal.outside(rows.y[fold.validate], *ends))
+        scores = np.concatenate(found)
+    return Scored(scores, oof.index, part.astype(np.int64))
 
 
-def _calibration_spread(seen: Floats, center: Floats) -> float:
-    p = expit(seen)
-    design = np.column_stack([seen, np.ones_like(seen)])
-    # The pseudo-inverse drops the slope where all rows have one logit.
-    covariance = np.linalg.pinv((design * (p * (1.0 - p))[:, None]).T @ design)
-    at = np.column_stack([center, np.ones_like(center)])
-    return float(np.einsum("ni,ij,nj->n", at, covariance, at).mean())
+def fit_conformal(use_case: TrainedUseCase, rows: TrainingRows, oof: OutOfFold, scored: Scored) -> Interval:
+    """The interval that reaches as far as these scores ask.
+
+    Raises:
+        TooFewRows: fewer rows out of fold than the declared coverage needs.
+    """
+    coverage, weight = use_case.training.interval_coverage, recency(use_case, rows, oof)
+    far = tuple(conformal.reach(each, weight, coverage) for each in scored.scores.T)
+    if method_of(use_case) == "split_conformal":
+        return conformal.SplitConformal(coverage, far)
+    if rows.problem.task == "count":
+        return conformal.ConformalisedQuantiles(coverage, far[0])
+    booster = _quantile_trees(use_case, rows.x, rows.y, rows.weight)
+    return conformal.ConformalisedQuantiles(coverage, far[0], booster)
 
 
-def _predict(models: Mapping[str, FittedMember], x: Floats) -> Floats:
-    return np.column_stack([model.predict(x) for model in models.values()])
+def _quantile_trees(use_case: TrainedUseCase, x: Floats, y: Floats, weight: Floats) -> object:
+    coverage, seed = use_case.training.interval_coverage, member_seed(use_case, "interval")
+    return conformal.fit_quantiles(x, y, weight, coverage, seed)
