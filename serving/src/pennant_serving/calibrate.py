@@ -1,4 +1,4 @@
-"""The map from combined to calibrated probabilities that bundle.json names; `manifest.py` has the formulas."""
+"""From combined to calibrated probabilities, as bundle.json says; `manifest.py` has the formulas."""
 
 import numpy as np
 

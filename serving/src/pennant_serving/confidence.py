@@ -14,8 +14,8 @@ from pennant_serving.manifest import Confidence, Task
 def disagreement(task: Task, predictions: list[Floats], mixed: Floats, weights: Floats) -> Floats:
     """How far the members are from their combination, shape (n,); 0 of a single member.
 
-    Binary: weighted standard deviation in logits; regression: in its unit; multiclass and count: weighted mean
-    total-variation distance; trajectory: weighted mean distance in metres.
+    Binary: weighted standard deviation in logits; regression: in its unit; multiclass and count: weighted
+    mean total-variation distance; trajectory: weighted mean distance in metres.
     """
     total = np.zeros(len(mixed))
     if len(predictions) == 1:
@@ -44,7 +44,7 @@ def confidence(found: Confidence | None, width: Floats, apart: Floats) -> Floats
 
 
 def _rank(percentiles: Floats, values: Floats) -> Floats:
-    """Share of reference rows below each value; between percentiles on a straight line, on a plateau its start."""
+    """Share of reference rows below each value; percentiles are joined by straight lines."""
     last = len(percentiles) - 1
     at = np.searchsorted(percentiles, values, side="left")
     inside = np.clip(at, 1, last)

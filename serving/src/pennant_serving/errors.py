@@ -41,13 +41,12 @@ class ExplanationUnavailable(Exception):
     """A member has no exact additive terms, and none are made up.
 
     Attributes:
-        member: its name or file.
         kind: of the member.
     """
 
-    def __init__(self, member: str, kind: str) -> None:
-        self.member, self.kind = member, kind
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
         super().__init__(
-            f"member {member} of kind {kind} has no exact additive terms, so its predictions are not explained; "
-            "predictions themselves are answered."
+            f"A member of kind {kind} has no exact additive terms, so this bundle's predictions are not "
+            "explained; the predictions themselves are answered."
         )

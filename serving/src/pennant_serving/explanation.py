@@ -1,10 +1,10 @@
 """What each feature adds to a prediction: exact terms of the members, carried through their combination.
 
-Each member is additive in its own link (see `members.base`). The combination is not, so each member's terms are
-scaled by the Aumann-Shapley share: the slope of the combined link in the member's link, averaged on the straight
-line from the biases to the row (Sun and Sundararajan 2011, "Axiomatic attribution for multilinear functions").
-Calibration and clipping act on the combined link and scale all its terms alike. What rounding leaves is spread
-over the terms by their size, so that they add up. Which slice a row lies in is no term.
+Each member is additive in its own link (see `members.base`). The combination is not, so each member's terms
+are scaled by the Aumann-Shapley share: the slope of the combined link in the member's link, averaged on the
+straight line from the biases to the row (Sun and Sundararajan 2011, "Axiomatic attribution for multilinear
+functions"). Calibration and clipping act on the combined link and scale all its terms alike. What rounding
+leaves is spread over the terms by their size, so that they add up. Which slice a row lies in is no term.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _STILL = 1e-9
 
 @dataclass(frozen=True)
 class Terms:
-    """`baseline + terms.sum(axis=2)` is the link of the prediction: (n, outputs) and (n, outputs, features)."""
+    """`baseline`, (n, outputs), plus `terms`, (n, outputs, features), is the link of the prediction."""
 
     baseline: Floats
     terms: Floats
@@ -32,8 +32,8 @@ class Terms:
 def link_of(task: Task, prediction: Floats) -> Floats:
     """A prediction on the scale that terms add up on, shape (n, outputs).
 
-    Binary, multiclass: logits of the probabilities; count: log of the mean; regression: the number; trajectory: x
-    and y of the last step.
+    Binary, multiclass: logits of the probabilities; count: log of the mean; regression: the number;
+    trajectory: x and y of the last step.
     """
     if task == "binary":
         return logit(prediction)[:, None]

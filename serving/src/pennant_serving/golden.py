@@ -1,4 +1,4 @@
-"""The golden rows: inputs with the numbers that the bundle gave when it was made, to be given again when loaded."""
+"""The golden rows: a bundle gives the numbers again that it gave when it was made, or it is refused."""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ class Golden:
 def expected_columns(scores: Scores, task: Task) -> dict[str, Floats]:
     """The columns of golden.parquet that hold scores: one for each column of each array.
 
-    An array of one dimension is a column without a number. A path has radii, in `expected_low_<step>`, and no high.
+    An array of one dimension is a column without a number. A path has radii, in `expected_low_<step>`, and
+    no high.
     """
     arrays = {"expected": scores.prediction, "expected_low": scores.low, "expected_high": scores.high}
     if task == "trajectory":

@@ -1,4 +1,4 @@
-"""How far a prediction may be off: ends of intervals, or radii around the steps of a path, and their width."""
+"""How far a prediction may be off: ends of intervals, or radii around the steps of a path."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A count's distribution at a bookmaker's line: whole, half, or quarter (half the stake on each neighbour)."""
+"""A count's distribution at a bookmaker's line: whole, half, or quarter (two halves of the stake)."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class LineOutside(ValueError):
 
 @dataclass(frozen=True)
 class AtLine:
-    """Expected shares of the stake, shape (n,), that sum to 1: won by an over, by an under, and given back."""
+    """Shares of the stake, (n,), that sum to 1: won by an over, won by an under, and given back."""
 
     over: Floats
     under: Floats

@@ -39,7 +39,7 @@ class Outcome(Part):
         unit: of a regression's or a count's number.
     """
 
-    classes: list[Annotated[str, Field(min_length=1)]] = []
+    classes: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     most: Annotated[int, Field(ge=0, le=10_000)] = 0
     steps: Annotated[int, Field(ge=0, le=1_000)] = 0
     unit: str = ""
@@ -88,7 +88,7 @@ class Stacking(Part):
 
     method: Literal["stacking"]
     coefficients: list[NotNegative]
-    intercept: list[Finite] = []
+    intercept: list[Finite] = Field(default_factory=list)
 
 
 class SliceWeights(Part):

@@ -1,7 +1,7 @@
 """From a feature matrix to predictions with intervals: the one implementation, for every task.
 
-Training, the gate, MLflow and serving all score through `Scorer`, so they cannot disagree. The steps have a module
-each: `members/`, `combine.py`, `calibrate.py`, `intervals.py`, `confidence.py`, `explanation.py`.
+Training, the gate, MLflow and serving all score through `Scorer`, so they cannot disagree. Each step has
+a module: `members/`, `combine.py`, `calibrate.py`, `intervals.py`, `confidence.py`, `explanation.py`.
 """
 
 from collections.abc import Mapping
@@ -24,8 +24,9 @@ from pennant_serving.members.kinds import LOADERS
 from pennant_serving.trees import Trees
 
 __all__ = [
-    "CLIP", "AtLine", "Explanation", "ExplanationUnavailable", "Floats", "LineOutside", "MemberModel", "Scorer",
-    "Scores", "load_member", "load_members", "load_quantiles", "logit", "price_at", "read_scorer", "sigmoid",
+    "CLIP", "AtLine", "Explanation", "ExplanationUnavailable", "Floats", "LineOutside", "MemberModel",
+    "Scorer", "Scores", "load_member", "load_members", "load_quantiles", "logit", "price_at", "read_scorer",
+    "sigmoid",
 ]  # fmt: skip
 
 EXPLAINED: dict[Task, tuple[str, ...]] = {
@@ -61,9 +62,9 @@ class Scores:
 class Explanation:
     """Terms that add up to the prediction, row by row.
 
-    Binary: `baseline + contributions.sum(axis=1)` is the logit. Else the arrays have an axis of outputs more, and
-    `baseline + contributions.sum(axis=2)` is, for each output: the logit of a class's probability, the log of a
-    count's mean, the number, or x and y of the last step.
+    Binary: `baseline + contributions.sum(axis=1)` is the logit. Else the arrays have an axis of outputs
+    more, and `baseline + contributions.sum(axis=2)` is, for each output: the logit of a class's probability,
+    the log of a count's mean, the number, or x and y of the last step.
 
     Attributes:
         baseline: (n,), or (n, outputs).

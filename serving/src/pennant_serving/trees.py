@@ -110,7 +110,7 @@ class Trees:
 
     def outputs(self) -> int:
         """Numbers that `predict` gives for a row."""
-        return self.predict(np.zeros((1, self.feature_count))).shape[1]
+        return int(self.predict(np.zeros((1, self.feature_count))).shape[1])
 
     def attribute(self, name: str) -> str | None:
         """A text that training left in the model file under this name."""

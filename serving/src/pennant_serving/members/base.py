@@ -7,8 +7,10 @@ from typing import Protocol, runtime_checkable
 from pydantic import BaseModel, ValidationError
 
 from pennant_serving.arrays import Floats
-from pennant_serving.errors import BundleRejected
+from pennant_serving.errors import BundleRejected, ExplanationUnavailable
 from pennant_serving.manifest import Input, Outcome, Task
+
+__all__ = ["ExplanationUnavailable", "Loader", "MemberModel", "Purpose", "Sampling", "read"]
 
 
 class MemberModel(Protocol):
@@ -33,7 +35,7 @@ class MemberModel(Protocol):
 
 
 @runtime_checkable
-class Sampling(Protocol):
+class Sampling(MemberModel, Protocol):
     """A member that can say of a path not only the one that it expects."""
 
     def samples(self, rows: Floats, count: int) -> Floats:

@@ -65,6 +65,5 @@ def load_column(where: str, content: bytes, purpose: Purpose) -> MemberModel:
         raise BundleRejected("member", where, found, f"0 to {last}")
     if purpose.task in {"binary", "multiclass"} and not all(0.0 <= each <= 1.0 for each in file.instead):
         raise BundleRejected("member", where, f"instead {file.instead}", "probabilities")
-    if purpose.task == "count":
-        purpose.equal(where, "most:", file.most, purpose.outcome.most)
+    purpose.equal(where, "most:", file.most, purpose.outcome.most)
     return Column(file, purpose)

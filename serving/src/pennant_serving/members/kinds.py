@@ -5,6 +5,7 @@ from pennant_serving.members.boosted import load_xgboost
 from pennant_serving.members.column import load_column
 from pennant_serving.members.counts import load_poisson, load_trees_count
 from pennant_serving.members.linear import load_logistic, load_ridge
+from pennant_serving.members.onnx import load_transformer
 from pennant_serving.members.paths import load_constant_velocity, load_path_residual
 
 LOADERS: dict[str, Loader] = {
@@ -16,4 +17,5 @@ LOADERS: dict[str, Loader] = {
     "trees_count": load_trees_count,
     "constant_velocity": load_constant_velocity,
     "path_residual": load_path_residual,
+    "transformer": load_transformer,
 }

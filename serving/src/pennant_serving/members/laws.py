@@ -1,7 +1,7 @@
 """Distributions of a count, one for each mean; `pennant.training.members.counts` fits them.
 
-Poisson; negative binomial with the variance `mean + spread * mean ** 2`; Conway-Maxwell-Poisson with the chances
-`rate ** k / k! ** spread` and the rate that gives the mean (Huang 2017, "Mean-parametrized
+Poisson; negative binomial with the variance `mean + spread * mean ** 2`; Conway-Maxwell-Poisson with the
+chances `rate ** k / k! ** spread` and the rate that gives the mean (Huang 2017, "Mean-parametrized
 Conway-Maxwell-Poisson regression models for dispersed counts", Statistical Modelling 17, 359-380).
 """
 
@@ -85,5 +85,5 @@ def _conway_maxwell(mean: Floats, spread: float, most: int) -> Floats:
 
 
 def _log_factorials(count: int) -> Floats:
-    """ln 0!, ln 1!, ..., `count` of them."""
+    """Logarithms of 0!, 1!, ..., `count` of them."""
     return np.array([math.lgamma(k + 1.0) for k in range(count)])

@@ -1,8 +1,8 @@
-"""Kinds `constant_velocity` and `path_residual`: where a walker goes at its last velocity, or corrected by trees.
+"""Kinds `constant_velocity` and `path_residual`: paths at the last velocity, or corrected by trees.
 
-The trees learned residuals in the walker's frame (see `walks.py`) at some steps, the knots; all steps lie on the
-natural cubic spline through them. Each prediction is the mean of what the trees say of the walk and of its
-image in a mirror. `pennant.training.members.paths` fits them.
+The trees learned residuals in the walker's frame (see `walks.py`) at some steps, the knots; all steps lie
+on the natural cubic spline through them. Each prediction is the mean of what the trees say of the walk and
+of its image in a mirror. `pennant.training.members.paths` fits them.
 """
 
 import json
@@ -122,11 +122,11 @@ def spline(at: tuple[int, ...], steps: int) -> Floats:
         right[i] = 6.0 * (slopes[i] - slopes[i - 1])
     bend = np.linalg.solve(matrix, right)
     wanted = np.arange(1, steps + 1, dtype=np.float64)
-    i = np.minimum(np.searchsorted(x, wanted, side="right") - 1, len(x) - 2)
-    gap, behind = gaps[i][:, None], (wanted - x[i])[:, None]
+    of = np.minimum(np.searchsorted(x, wanted, side="right") - 1, len(x) - 2)
+    gap, behind = gaps[of][:, None], (wanted - x[of])[:, None]
     left = gap - behind
-    cubic = (bend[i] * left**3 + bend[i + 1] * behind**3) / (6.0 * gap)
-    line = (y[i] / gap - bend[i] * gap / 6.0) * left + (y[i + 1] / gap - bend[i + 1] * gap / 6.0) * behind
+    cubic = (bend[of] * left**3 + bend[of + 1] * behind**3) / (6.0 * gap)
+    line = (y[of] / gap - bend[of] * gap / 6.0) * left + (y[of + 1] / gap - bend[of + 1] * gap / 6.0) * behind
     return np.asarray(cubic + line, dtype=np.float64)
 
 

@@ -1,7 +1,7 @@
-"""Walkers as they see the world; what `pennant.training.members.paths` learns in, told by the features' names.
+"""Walkers as they see the world, read from features by their names; `pennant.training.members.paths` fits.
 
-In the walker's frame ahead is the direction of its last step (the x axis where it stands still), left a quarter
-turn from it, and lengths are multiples of its pace.
+In the walker's frame ahead is the direction of its last step (the x axis where it stands still), left a
+quarter turn from it, and lengths are multiples of its pace.
 """
 
 from collections.abc import Sequence
