@@ -44,7 +44,7 @@ def gradings_of(use_case: DataUseCase) -> Mapping[str, Grading]:
 
 
 def limits_of(market: Market) -> Limits:
-    """The declared staking; what a declared column says is on offer at the moment, so its age is not asked."""
+    """The declared staking. Declared prices are what is on offer at the moment, so their age is not asked."""
     staking = market.staking
     return Limits(
         kelly_fraction=staking.kelly_fraction,

@@ -16,11 +16,13 @@ Builds the features of every event of the window as they were known at the decla
 publishes them to the online store, and asks the serving app for a prediction of each.
 
 A prediction's id is made of the event and the moment: a second run asks the same and changes nothing.
+Where the declaration names prices, the answers are held against them: what is worth a bet is written
+down with its stake. No bet is placed with anyone.
 """
 
 
 def build(use_case: UseCase, settings: Settings) -> DAG:
-    """Build the Dag. Its steps: resolve the window, build the feature rows, predict."""
+    """Build the Dag. Its steps: resolve the window, build the feature rows, predict, bet if it has prices."""
     name = use_case.name
     schedule = CronDataIntervalTimetable(use_case.schedules.score, timezone="UTC")
     with use_case_dag(use_case, settings, "score", schedule=schedule, doc=_DOC) as dag:
@@ -40,5 +42,11 @@ def build(use_case: UseCase, settings: Settings) -> DAG:
         def predict(built: dict[str, Any]) -> dict[str, Any]:
             return scoring_steps.predict(name, built)
 
-        predict(features(resolve()))
+        @step()
+        def bet(answered: dict[str, Any]) -> dict[str, Any]:
+            return scoring_steps.bet(name, answered)
+
+        answered = predict(features(resolve()))
+        if use_case.market is not None and use_case.market.price_columns:
+            bet(answered)
     return dag

@@ -1,10 +1,17 @@
 """The bodies of the scoring Dag's tasks."""
 
+import hashlib
 import io
+import json
+from datetime import datetime
 from typing import Any
 
-from pennant.orchestration.workplace import workplace
+from pennant.orchestration.channels import open_channels
+from pennant.orchestration.workplace import Workplace, workplace
 from pennant.reference import Reference, Window
+
+_SHOWN = 5
+"""Opportunities that the message names; the table has all of them."""
 
 
 def features(name: str, window: Window) -> dict[str, Any]:
@@ -18,12 +25,15 @@ def features(name: str, window: Window) -> dict[str, Any]:
     content = io.BytesIO()
     rows.write_parquet(content)
     landed = place.lake.put(f"requests/{name}/{window.key}/{_digest(content)}.parquet", content.getvalue())
-    return {"rows": rows.height, "requests": landed.to_json(), "window": window.key}
+    return {
+        "rows": rows.height,
+        "requests": landed.to_json(),
+        "window": window.key,
+        "as_of": window.as_of.isoformat(),
+    }
 
 
 def _digest(content: io.BytesIO) -> str:
-    import hashlib
-
     return hashlib.sha256(content.getvalue()).hexdigest()[:16]
 
 
@@ -41,4 +51,46 @@ def predict(name: str, built: dict[str, Any]) -> dict[str, Any]:
     for each in answered:
         label = f"{each['arm']} v{each['version']}"
         arms[label] = arms.get(label, 0) + 1
-    return {"predictions": len(answered), "arms": arms, "window": built["window"]}
+    told = {"predictions": len(answered), "arms": arms, **built}
+    if place.use_case.market is not None and place.use_case.market.price_columns:
+        content = json.dumps(answered, sort_keys=True).encode()
+        path = f"answers/{name}/{built['window']}/{hashlib.sha256(content).hexdigest()[:16]}.json"
+        told["answers"] = place.lake.put(path, content).to_json()
+    return told
+
+
+def bet(name: str, answered: dict[str, Any]) -> dict[str, Any]:
+    """Hold the answers against the prices of their rows; write down what is worth a bet, and tell it."""
+    import polars as pl
+
+    from pennant.watch import bets
+
+    place = workplace(name)
+    rows = pl.read_parquet(io.BytesIO(place.lake.get(Reference.from_json(answered["requests"]))))
+    answers = json.loads(place.lake.get(Reference.from_json(answered["answers"])))
+    found = bets.place(place.use_case, rows, answers, place.warehouse)
+    if found is None or not found.rows.height:
+        return {"priced": found.priced if found else 0, "opportunities": 0}
+    shown = [
+        f"{each['entity']}, {each['side']}: {each['probability']:.3f} at {each['price']:.2f}, "
+        f"edge {each['edge']:+.3f}, stake {each['stake_share']:.2%}"
+        for each in found.rows.head(_SHOWN).iter_rows(named=True)
+    ]
+    _tell(place, answered, found.rows.height, shown)
+    return {"priced": found.priced, "opportunities": found.rows.height, "new": found.new, "largest": shown}
+
+
+def _tell(place: Workplace, answered: dict[str, Any], count: int, shown: list[str]) -> None:
+    from pennant.watch.alerts import AlertEvent, raise_alert
+
+    event = AlertEvent(
+        use_case=place.name,
+        class_="opportunities",
+        severity="info",
+        what=f"{count} side{'s are' if count > 1 else ' is'} priced above what the model thinks fair.",
+        action="Written to betting_opportunities with a stake by the declared limits. No bet is placed.",
+        as_of=datetime.fromisoformat(answered["as_of"]),
+        evidence={str(number): line for number, line in enumerate(shown, start=1)},
+        links={"Scoring Dag": f"{place.settings.airflow}/dags/{place.name}__score"},
+    )
+    raise_alert(event, place.use_case, place.warehouse, open_channels(place.use_case))

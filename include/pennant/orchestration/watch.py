@@ -25,7 +25,7 @@ promotes anything.
 
 
 def build(use_case: UseCase, settings: Settings) -> DAG:
-    """Build the Dag. Its steps: resolve, settle, measure, wake the training Dag if a request is pending."""
+    """Build the Dag. Its steps: resolve, settle, settle bets, measure, wake the training Dag if asked to."""
     name = use_case.name
     schedule = CronDataIntervalTimetable(use_case.schedules.watch, timezone="UTC")
     with use_case_dag(use_case, settings, "watch", schedule=schedule, doc=_DOC) as dag:
@@ -41,6 +41,15 @@ def build(use_case: UseCase, settings: Settings) -> DAG:
             place = workplace(name)
             as_of = clock.from_xcom(window).as_of
             return {"settled": settle_outcomes(place.use_case, place.lake, place.warehouse, as_of)}
+
+        @step()
+        def settle_bets(window: dict[str, str]) -> dict[str, Any]:
+            from pennant.watch import bets
+
+            place = workplace(name)
+            as_of = clock.from_xcom(window).as_of
+            done = bets.settle_bets(place.use_case, place.lake, place.settings, place.warehouse, as_of)
+            return {"settled": done, "record": bets.record_of(name, place.warehouse).text}
 
         @step()
         def measure(window: dict[str, str]) -> dict[str, Any]:
@@ -68,4 +77,6 @@ def build(use_case: UseCase, settings: Settings) -> DAG:
 
         window = resolve()
         settle(window) >> measure(window) >> request_retrain()
+        if use_case.market is not None and use_case.market.price_columns:
+            settle_bets(window)
     return dag
