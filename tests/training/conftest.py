@@ -220,8 +220,14 @@ class Planted:
         if self.task == "trajectory":
             path = {"columns": ["x", "y"], "walker": ["walker"], "steps": STEPS, "step_seconds": 0.4}
             label |= {"expression": None, "path": path}
+        needed = WALKED[:2] if self.task == "trajectory" else ()
         features = {
-            name: {"unit": "metres or sd", "low": -50, "high": 50, "missing": "allow"}
+            name: {
+                "unit": "metres or sd",
+                "low": -50,
+                "high": 50,
+                "missing": "refuse" if name in needed else "allow",
+            }
             for name in self.features
         }
         changes = {"task": self.task, "label": label, "features": features}

@@ -20,6 +20,7 @@ from pennant.declaration.model import TrainedUseCase
 from pennant.security.signing import sign
 from pennant.training import sample
 from pennant.training.confidence import percentiles
+from pennant.training.errors import TrainingRefused
 from pennant.training.losses import Floats
 from pennant.training.members.base import FittedMember
 from pennant.training.members.kinds import KINDS
@@ -29,6 +30,21 @@ from pennant_serving.scorer import ExplanationUnavailable, Scorer, Scores, read_
 
 EXPLAINED_ROWS = 500
 """TreeSHAP costs about a millisecond a row, and a mean over 500 rows stands still."""
+
+
+class CannotDoWithout(TrainingRefused):
+    """A row that serving would accept gets a prediction that is no number.
+
+    Attributes:
+        features: those that the row lacks, and that the declaration lets be missing.
+    """
+
+    def __init__(self, features: list[str]) -> None:
+        self.features = features
+        super().__init__(
+            f"golden rows: a row without {', '.join(features)} gets no prediction, though all of these are "
+            "declared `missing: allow`. Declare `missing: refuse` for what a member cannot do without."
+        )
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,7 @@ def write(
         The bundle's SHA-256: of the bytes of SHA256SUMS, in hex.
 
     Raises:
+        CannotDoWithout: a member has no answer where a feature is missing that may be.
         SigningKeyError: the key is missing or open to others.
     """
     members = {each["file"]: content.members[each["name"]].content() for each in content.manifest["members"]}
@@ -103,10 +120,15 @@ def _scored(
     whole = {**manifest, "confidence": percentiles(told.width, told.disagreement)}
     scorer = _read(whole, files)
     golden = sample.golden_rows(use_case, x, sample.ordering(rows.problem, told.prediction))
+    expected = _expected(scorer.predict(golden), use_case.task)
+    for row, answered in zip(golden, zip(*expected.values(), strict=True), strict=True):
+        if not np.isfinite(answered).all():
+            lacking = [name for name, value in zip(rows.names, row, strict=True) if np.isnan(value)]
+            raise CannotDoWithout(lacking)
     return {
         **files,
         "bundle.json": _json(whole),
-        "golden.parquet": _parquet(rows.names, golden, _expected(scorer.predict(golden), use_case.task)),
+        "golden.parquet": _parquet(rows.names, golden, expected),
         "reference.parquet": _parquet(
             rows.names, x, {**_columns("prediction", told.prediction), **_columns("label", y)}
         ),
