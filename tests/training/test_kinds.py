@@ -46,7 +46,7 @@ LEARNING = [
     (kind, task)
     for kind, tasks in TASKS.items()
     for task in tasks
-    if kind not in {"column", "constant_velocity", "path_residual"}
+    if kind not in {"column", "constant_velocity", "path_residual", "transformer"}
 ]
 
 

@@ -11,6 +11,7 @@ from pennant.declaration.parameters import (
     INTERVALS,
     METRICS,
     PARAMETERS,
+    SEQUENCES,
     TASKS,
     Allowed,
 )
@@ -37,6 +38,7 @@ def check_training(use_case: TrainedUseCase, document: Document) -> Problems:
         here = ("training", "members", name)
         yield from _member(member, here, document)
         yield from _fitting(use_case, member, here, document)
+        yield from _sequence(use_case, member, here, document)
 
 
 def check_calibration(use_case: TrainedUseCase, document: Document) -> Problems:
@@ -80,6 +82,35 @@ def _fitting(use_case: TrainedUseCase, member: Member, path: Field, document: Do
         message = "the columns are the forecast"
         found, allowed = f"{len(member.columns)} columns", f"{wanted}, in order"
         yield document.problem((*path, "columns"), message, found=found, allowed=allowed)
+
+
+def _sequence(use_case: TrainedUseCase, member: Member, path: Field, document: Document) -> Problems:
+    """Events of features that exist, alike in all events, each in one place."""
+    events, path = member.sequence, (*path, "sequence")
+    if member.kind not in SEQUENCES:
+        if events:
+            message, allowed = f"{member.kind} reads no sequence", f"none, or kind: {SEQUENCES[0]}"
+            yield document.problem(path, message, found=f"{len(events)} events", allowed=allowed)
+        return
+    if not events:
+        message = f"{member.kind} reads events in their order, and none is named"
+        allowed = "a list of features for each earlier event, oldest first"
+        yield document.problem(path, message, found="no events", allowed=allowed)
+    places: dict[str, int] = {}
+    for number, names in enumerate(events):
+        here = (*path, number)
+        if not names or len(names) != len(events[0]):
+            message, allowed = "all events are alike", f"{len(events[0]) or 'some'}, as the first has"
+            found = f"{len(names)} features"
+            yield document.problem(here, message, found=found, allowed=allowed)
+        for place, name in enumerate(names):
+            if name not in use_case.features:
+                yield unknown(document, (*here, place), "feature", name, list(use_case.features))
+            elif name in places:
+                message = f"the feature belongs to event {places[name]} already"
+                allowed = "a feature in one place"
+                yield document.problem((*here, place), message, found=repr(name), allowed=allowed)
+            places.setdefault(name, number)
 
 
 def _member(member: Member, path: Field, document: Document) -> Problems:

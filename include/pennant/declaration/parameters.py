@@ -59,6 +59,18 @@ PATH_TREES: Mapping[str, Allowed] = {
     "max_bin": Allowed(128, 2, 4096, whole=True),
 }
 
+TRANSFORMER: Mapping[str, Allowed] = {
+    "learning_rate": Allowed(3e-3, 1e-5, 0.1),
+    "batch_size": Allowed(256, 8, 8192, whole=True),
+    "hidden_dim": Allowed(32, 4, 512, whole=True),
+    "layers": Allowed(2, 1, 6, whole=True),
+    "heads": Allowed(2, 1, 8, whole=True),
+    "dropout": Allowed(0.1, 0.0, 0.9),
+    "epochs": Allowed(40, 1, 500, whole=True),
+    "weight_decay": Allowed(0.01, 0.0, 10.0),
+}
+"""`hidden_dim` is rounded up to a multiple of `heads`; `epochs` is the most, the newest rows may end it."""
+
 PARAMETERS: dict[str, Mapping[str, Allowed]] = {
     "xgboost": TREES,
     "logistic": {"c": Allowed(1.0, 1e-6, 1e6), "knots": Allowed(0, 0, 12, whole=True)},
@@ -68,6 +80,7 @@ PARAMETERS: dict[str, Mapping[str, Allowed]] = {
     "trees_count": TREES,
     "constant_velocity": {},
     "path_residual": PATH_TREES,
+    "transformer": TRANSFORMER,
 }
 
 TASKS: dict[str, tuple[str, ...]] = {
@@ -79,11 +92,18 @@ TASKS: dict[str, tuple[str, ...]] = {
     "trees_count": ("count",),
     "constant_velocity": ("trajectory",),
     "path_residual": ("trajectory",),
+    "transformer": ("binary", "multiclass", "count", "regression", "trajectory"),
 }
 """What each kind can predict."""
 
 COLUMNS = ("column",)
 """Kinds whose forecast stands in features, which the declaration names."""
+
+SEQUENCES = ("transformer",)
+"""Kinds that read features as a sequence, which the declaration names."""
+
+NEURAL = ("transformer",)
+"""Kinds that are fitted by PyTorch, which only the extra `neural` installs."""
 
 CALIBRATIONS: dict[str, tuple[str, ...]] = {
     "binary": ("platt", "isotonic", "beta"),

@@ -153,3 +153,20 @@ class StudyUnusable(TrainingRefused):
     def __init__(self, study: str, found: str) -> None:
         self.study, self.found = study, found
         super().__init__(f"study {study}: {found}. Run prepare and its shards with the same settings first.")
+
+
+class NeuralExtraMissing(TrainingRefused):
+    """A member that PyTorch fits is declared, and its packages are not installed.
+
+    Attributes:
+        where: what asks for them, e.g. `training.members.network`.
+        missing: packages that are not there.
+    """
+
+    def __init__(self, where: str, missing: list[str]) -> None:
+        self.where, self.missing = where, missing
+        super().__init__(
+            f"{where}: found no package {', '.join(missing)}; a transformer needs them. "
+            "Install the extra on every machine that trains: pip install 'pennant[neural]'; "
+            "or take the member out of the declaration."
+        )

@@ -6,6 +6,7 @@ from pennant.training.members.counts import Poisson, TreesCount
 from pennant.training.members.logistic import Logistic
 from pennant.training.members.paths import ConstantVelocity, PathResidual
 from pennant.training.members.ridge import Ridge
+from pennant.training.members.transformer import Transformer
 from pennant.training.members.xgboost import XGBoost
 
 KINDS: dict[str, MemberKind] = {
@@ -17,4 +18,5 @@ KINDS: dict[str, MemberKind] = {
     "trees_count": TreesCount(),
     "constant_velocity": ConstantVelocity(),
     "path_residual": PathResidual(),
+    "transformer": Transformer(),
 }

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from pennant_serving.arrays import Floats
-from pennant_serving.errors import BundleRejected
-from pennant_serving.members.base import ExplanationUnavailable, MemberModel, Purpose
+from pennant_serving.errors import BundleRejected, ExplanationUnavailable
+from pennant_serving.members.base import MemberModel, Purpose
 
 INPUT, PREDICTION, SAMPLES = "rows", "prediction", "samples"
 FEATURES = "features"
@@ -50,15 +50,14 @@ class Network:
         options.log_severity_level = 4  # what is wrong is said by the exception
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 - the library's errors have no common base of its own
+        except Exception as error:
             raise _refused(where, _first_line(error), "a model that ONNX Runtime loads") from error
         self._columns = columns
         self._check_contract(where, features)
 
     def predict(self, rows: Floats) -> Floats:
         """Predictions for (n, features): shape (n,), or (n, columns) of more than one number."""
-        found = self._run(PREDICTION, rows)
-        return found[:, 0] if self._columns == 1 else found
+        return self._run(PREDICTION, rows)
 
     def samples(self, rows: Floats, count: int) -> Floats:
         """Paths that may be, shape (n, count, 2 steps), the same at every call.
@@ -69,13 +68,13 @@ class Network:
         modes = self._modes()
         if not 1 <= count <= modes:
             raise ValueError(f"count is {count}; allowed: 1 to {modes}, the samples of this model")
-        return self._run(SAMPLES, rows).reshape(len(rows), modes, self._columns)[:, :count]
+        return self._run(SAMPLES, rows)[:, :count]
 
     def _run(self, output: str, rows: Floats) -> Floats:
         given = np.ascontiguousarray(rows, dtype=np.float64)
         starts = range(0, max(len(given), 1), ROWS_AT_ONCE)
         parts = [self._session.run([output], {INPUT: given[at : at + ROWS_AT_ONCE]})[0] for at in starts]
-        return np.concatenate(parts).reshape(len(given), -1)
+        return np.concatenate(parts)
 
     def _modes(self) -> int:
         shapes = {each.name: each.shape for each in self._session.get_outputs()}
@@ -102,7 +101,7 @@ class Network:
 class Transformer(Network):
     """A member of kind `transformer`."""
 
-    def contributions(self, rows: Floats) -> Floats:
+    def contributions(self, rows: Floats) -> Floats:  # noqa: ARG002
         """Not there.
 
         Raises:
@@ -110,7 +109,7 @@ class Transformer(Network):
         """
         raise ExplanationUnavailable("transformer")
 
-    def respond(self, link: Floats) -> Floats:
+    def respond(self, link: Floats) -> Floats:  # noqa: ARG002
         """Not there, as there are no terms that would sum up to a link; see `contributions`."""
         raise ExplanationUnavailable("transformer")
 
@@ -143,7 +142,7 @@ def _check(where: str, content: bytes) -> None:
         model = onnx.load_model_from_string(content)
         graph = model.graph
         domains = {each.domain for each in chain(model.opset_import, graph.node)}
-    except Exception as error:  # noqa: BLE001 - protobuf's DecodeError, without importing protobuf
+    except Exception as error:
         raise _refused(where, _first_line(error), "an ONNX model") from error
     foreign = sorted(domains.difference(DOMAINS))
     if foreign or model.functions:
