@@ -9,16 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from sqlalchemy import select
 
 from pennant.gate.contender import enter
 from pennant.gate.evidence import Evidence, canonical, evaluate, load_evidence
-from pennant.gate.interval import losses
+from pennant.gate.metrics import by_row
+from pennant.gate.possible import impossible_predictions
 from pennant.gate.report import render
 from pennant.gate.score import ContractMismatch, fresh_rows, score_table
-from pennant.gate.tables import Unscorable
+from pennant.gate.tables import BINARY, Unscorable
 from pennant.reference import Reference
 from pennant.warehouse.tables import model_performance
 
@@ -87,8 +89,8 @@ def test_the_kept_scores_give_the_verdicts_numbers_again(stage: Stage, promoted:
     kept = Reference.from_json(promoted.data["scores"])
     scores = pl.read_parquet(io.BytesIO(stage.lake.get(kept)))
     label = scores["label"].to_numpy()
-    ours = losses("log_loss", label, scores["challenger"].to_numpy())
-    theirs = losses("log_loss", label, scores["champion"].to_numpy())
+    ours = by_row("log_loss", BINARY, label, scores["challenger"].to_numpy())
+    theirs = by_row("log_loss", BINARY, label, scores["champion"].to_numpy())
     assert promoted.verdict.challenger_loss == pytest.approx(ours.mean(), abs=1e-12)
     assert promoted.verdict.comparisons[0].mean == pytest.approx((theirs - ours).mean(), abs=1e-12)
 
@@ -158,11 +160,12 @@ def test_a_bundle_scores_as_serving_does_and_says_which_input_is_missing(stage: 
     assert not isinstance(found, Unscorable)
     frame = pl.read_parquet(io.BytesIO(stage.lake.get(stage.snapshot)))
     fresh = fresh_rows(stage.use_case, frame, frame["label_known_at"].max())
-    table = score_table(stage.use_case, fresh, found.bundle)
-    assert table.columns == ["entity", "event_time", "label", "prediction"]
-    assert table["prediction"].is_between(0, 1).all()
+    table = score_table(stage.use_case, fresh, found.bundle, "challenger")
+    assert len(table) == fresh.height
+    assert impossible_predictions(table) == 0
+    assert np.array_equal(table.label, fresh["label"].to_numpy())
     with pytest.raises(ContractMismatch) as caught:
-        score_table(stage.use_case, fresh.drop("form"), found.bundle)
+        score_table(stage.use_case, fresh.drop("form"), found.bundle, "challenger")
     assert caught.value.missing == ["form"]
 
 
@@ -179,7 +182,7 @@ def test_a_champion_whose_inputs_are_gone_holds_and_such_a_challenger_is_refused
     held = judged(stage, stage.poor, stage.good, snapshot=snapshot)
     assert (held.verdict.outcome, "champion_unscorable" in held.verdict.codes) == ("hold", True)
     refused = judged(stage, stage.good, stage.poor, snapshot=snapshot)
-    assert (refused.verdict.outcome, refused.verdict.codes) == ("refuse", ("contract_mismatch",))
+    assert (refused.verdict.outcome, refused.verdict.codes[0]) == ("refuse", "contract_mismatch")
     assert "strength" in refused.verdict.reasons[0].text
     assert b"REFUSE" in stage.lake.get(refused.report)
 

@@ -9,7 +9,9 @@ from scipy import stats
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from pennant.gate.calibration import calibration
-from pennant.gate.interval import area_under_curve, clustered_mean, losses
+from pennant.gate.interval import area_under_curve, clustered_mean
+from pennant.gate.metrics import by_row
+from pennant.gate.tables import BINARY
 
 VALUES = arrays(np.float64, 60, elements=st.floats(-10, 10))
 
@@ -22,8 +24,8 @@ def test_losses_and_auc_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(1)
     label = (rng.random(300) < 0.4).astype(float)
     p = np.round(rng.random(300), 2).clip(0.01, 0.99)
-    assert losses("log_loss", label, p).mean() == pytest.approx(log_loss(label, p))
-    assert losses("brier", label, p).mean() == pytest.approx(brier_score_loss(label, p))
+    assert by_row("log_loss", BINARY, label, p).mean() == pytest.approx(log_loss(label, p))
+    assert by_row("brier", BINARY, label, p).mean() == pytest.approx(brier_score_loss(label, p))
     assert area_under_curve(label, p) == pytest.approx(roc_auc_score(label, p))
 
 

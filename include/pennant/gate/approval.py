@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pennant.gate.outcome import Outcome
+from pennant.gate.outcome import Outcome, Verdict
+from pennant.gate.sentences import UNSCORABLE_CHAMPION
 
 Decision = Literal["approve", "reject"]
 Code = Literal[
@@ -29,11 +30,13 @@ class Question:
 
     Attributes:
         evidence_sha256: hash of the evidence the person saw; the answer has to repeat it.
-        outcome: what the gate said; only `promote` can be approved.
+        outcome: what the gate said; a `promote` can be approved.
         author: who answers for the model.
         approvers: who may approve.
         asked_at: when it was asked, UTC.
         timeout_hours: from then on silence means hold.
+        open: a `hold` that a person may end, because all that is missing is the comparison with a champion
+            that cannot be scored; see `is_open`.
     """
 
     evidence_sha256: str
@@ -42,6 +45,7 @@ class Question:
     approvers: Sequence[str]
     asked_at: datetime
     timeout_hours: float
+    open: bool = False
 
     @property
     def deadline(self) -> datetime:
@@ -75,6 +79,15 @@ class Approval:
         return asdict(self)
 
 
+def is_open(verdict: Verdict) -> bool:
+    """Whether a person may end a hold: everything that was judged speaks for it, and nobody could judge more.
+
+    That is so only where the champion could not be scored, and nothing else argues for holding. Nothing but a
+    person's answer to exactly this evidence makes a promotion of it.
+    """
+    return verdict.outcome == "hold" and {each.code for each in verdict.deciding()} == {UNSCORABLE_CHAMPION}
+
+
 def settle(question: Question, answer: Answer | None) -> Approval:
     """Decide what an answer, or none, means. Everything but a valid approval holds."""
     code, text = _finding(question, answer)
@@ -90,7 +103,7 @@ def settle(question: Question, answer: Answer | None) -> Approval:
 
 
 def _finding(question: Question, answer: Answer | None) -> tuple[Code, str]:
-    if question.outcome != "promote":
+    if question.outcome != "promote" and not (question.outcome == "hold" and question.open):
         return "nothing_to_approve", f"The gate says {question.outcome}: an approval cannot overrule it."
     if answer is None:
         return "no_answer", f"Nobody answered by {question.deadline.isoformat()}; silence means hold."

@@ -1,5 +1,6 @@
 """A registered version brought to the gate: fetched, verified, loaded; or the reason why not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,17 @@ from typing import Any
 import polars as pl
 
 from pennant.declaration.model import UseCase
+from pennant.features.errors import ClockViolation, FeaturesMismatch, FeaturesModuleBroken
 from pennant.gate.score import scored
 from pennant.gate.tables import ScoreTable, Unscorable
 from pennant.registry.models import ModelVersion
 from pennant.security.signing import PUBLIC_NAME
 from pennant.settings import Settings
 from pennant_serving.bundle import Bundle, BundleRejected, fetch, load
+from pennant_serving.manifest import Input
+
+Rows = Callable[[pl.DataFrame, list[Input]], pl.DataFrame]
+"""Rows of a snapshot with all of these inputs."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,29 @@ class Contender:
     name: str
     found: Opened | Unscorable
 
-    def scores(self, use_case: UseCase, rows: pl.DataFrame) -> ScoreTable | Unscorable:
-        """Its scores of these rows, or why there are none."""
+    @property
+    def inputs(self) -> list[Input] | None:
+        """What it takes; None when it could not be read."""
+        return None if isinstance(self.found, Unscorable) else self.found.bundle.inputs
+
+    def scores(
+        self, use_case: UseCase, rows: pl.DataFrame, own: Rows | None = None
+    ) -> ScoreTable | Unscorable:
+        """Its scores of these rows, or why there are none.
+
+        Args:
+            use_case: the declaration.
+            rows: rows of the challenger's snapshot.
+            own: gives the same rows with this model's own features; None takes them as they are.
+        """
         if isinstance(self.found, Unscorable):
             return self.found
-        return scored(use_case, rows, self.found.bundle, self.name)
+        bundle = self.found.bundle
+        try:
+            its = rows if own is None else own(rows, bundle.inputs)
+        except (FeaturesMismatch, FeaturesModuleBroken, ClockViolation) as error:
+            return Unscorable(self.name, "contract_mismatch", str(error), bundle.sha256)
+        return scored(use_case, its, bundle, self.name)
 
     def described(self) -> dict[str, Any]:
         """Who it is, for the evidence."""

@@ -12,25 +12,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 from sqlalchemy import Engine
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import UseCase
 from pennant.features.snapshot import load_snapshot
-from pennant.gate import card, plots, report
+from pennant.gate import card, ceilings, contract, plots, report
 from pennant.gate.baselines import baseline_tables, required_baselines
 from pennant.gate.contender import Contender, enter
-from pennant.gate.outcome import Verdict
+from pennant.gate.contract import Contract, LeakReport
+from pennant.gate.outcome import Reason, Verdict
 from pennant.gate.possible import impossible_predictions
 from pennant.gate.record import record_performance
+from pennant.gate.retired import with_retired
 from pennant.gate.score import fresh_rows, slice_masks
 from pennant.gate.shap_values import Explained, explain
-from pennant.gate.tables import ScoreTable, Unscorable
+from pennant.gate.tables import ScoreTable, Unscorable, columns_of
 from pennant.gate.verdict import judge
 from pennant.reference import Reference
 from pennant.registry.models import Models, ModelVersion
 from pennant.settings import Settings
+from pennant_serving.manifest import Input
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Evidence:
         return summary(self.verdict)
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917 - everything that a judgement stands on, and nothing it could look up
     use_case: UseCase,
     snapshot: Reference,
     challenger: ModelVersion,
@@ -67,11 +71,23 @@ def evaluate(
     models: Models,
     settings: Settings,
     warehouse: Engine,
+    leaks: LeakReport | None = None,
 ) -> Evidence:
     """Judge `challenger` on the fresh rows of its snapshot and keep the evidence.
 
     Twice the same inputs give the same evidence, and the same objects in the lake. Written to: the
     lake under `reports/<use case>/gate/`, the challenger's MLflow run and tags, `model_performance`.
+
+    Args:
+        use_case: the declaration.
+        snapshot: what the challenger was trained on.
+        challenger: the version to judge.
+        champion: the version in its place now; None without one.
+        lake: where snapshot and evidence lie.
+        models: the registry.
+        settings: of this installation.
+        warehouse: for `model_performance`.
+        leaks: what the search for leaks found in the snapshot; None says that nobody searched.
 
     Raises:
         BaselineUnavailable: a declared baseline is not in the snapshot.
@@ -81,12 +97,18 @@ def evaluate(
     """
     as_of = snapshot_moment(lake, snapshot)
     frame = load_snapshot(lake, snapshot)
-    fresh = fresh_rows(use_case, frame, as_of)
     ours = enter(challenger, "challenger", settings)
     theirs = None if champion is None else enter(champion, "champion", settings)
+    rows = fresh_rows(use_case, frame, as_of)
+    examined = _contract(use_case, ours, theirs, rows)
+    fresh = rows.filter(pl.Series(examined.answered, dtype=pl.Boolean))
+
+    def own(rows: pl.DataFrame, inputs: list[Input]) -> pl.DataFrame:
+        return with_retired(use_case, rows, inputs, lake, settings, as_of)
+
     tables: dict[str, ScoreTable | Unscorable] = {"challenger": ours.scores(use_case, fresh)}
     if theirs is not None:
-        tables["champion"] = theirs.scores(use_case, fresh)
+        tables["champion"] = theirs.scores(use_case, fresh, own)
     baselines = baseline_tables(use_case, frame, fresh, as_of)
     verdict = judge(
         tables["challenger"],
@@ -96,6 +118,10 @@ def evaluate(
         required_baselines(use_case),
         slice_masks(use_case, fresh),
     )
+    taken = rows.filter(pl.Series(examined.taken, dtype=pl.Boolean))
+    measured = _measured(use_case, ours, snapshot, taken, lake, settings)
+    beside = [*examined.reasons, *_leaks(leaks, ours, theirs)]
+    verdict = verdict.with_reasons([*beside, *ceilings.ceiling_reasons(use_case.gate, measured)])
     scores = _keep_scores(use_case, fresh, {**tables, **baselines}, lake)
     data = {
         "format": 1,
@@ -108,6 +134,8 @@ def evaluate(
         "champion": None if theirs is None else theirs.described(),
         "baselines": {name: use_case.baselines[name].model_dump() for name in sorted(baselines)},
         "policy": use_case.gate.model_dump(mode="json"),
+        "leaks": None if leaks is None else leaks.to_json(),
+        "measured": None if measured is None else measured.to_json(),
         "verdict": verdict.to_json(),
     }
     explained = _explained(tables["challenger"], fresh, ours)
@@ -115,6 +143,36 @@ def evaluate(
     _publish(evidence, challenger, models, lake)
     record_performance(warehouse, use_case, challenger.version, as_of, evidence.sha256, verdict)
     return evidence
+
+
+def _contract(use_case: UseCase, ours: Contender, theirs: Contender | None, rows: pl.DataFrame) -> Contract:
+    if ours.inputs is None:
+        everything = np.ones(rows.height, dtype=np.bool_)
+        return Contract((), everything, everything)
+    return contract.examine(use_case, ours.inputs, None if theirs is None else theirs.inputs, rows)
+
+
+def _leaks(leaks: LeakReport | None, ours: Contender, theirs: Contender | None) -> list[Reason]:
+    if ours.inputs is None:
+        return []
+    return contract.leak_reasons(leaks, ours.inputs, None if theirs is None else theirs.inputs)
+
+
+def _measured(
+    use_case: UseCase,
+    ours: Contender,
+    snapshot: Reference,
+    rows: pl.DataFrame,
+    lake: Lake,
+    settings: Settings,
+) -> ceilings.Measured | None:
+    """What the policy limits, measured once for this bundle and these rows."""
+    found = ours.found
+    if isinstance(found, Unscorable):
+        return None
+    name = f"{found.bundle.sha256}-{snapshot.sha256}.json"
+    path = f"reports/{use_case.name}/gate/measured/{name}"
+    return ceilings.measured_once(lake, path, use_case.gate, found.bundle, found.folder, rows, settings)
 
 
 def snapshot_moment(lake: Lake, snapshot: Reference) -> datetime:
@@ -145,25 +203,28 @@ def summary(verdict: Verdict) -> str:
 def _explained(table: ScoreTable | Unscorable, fresh: pl.DataFrame, ours: Contender) -> Explained | None:
     if isinstance(table, Unscorable) or isinstance(ours.found, Unscorable):
         return None
+    if table.problem.task != "binary":
+        return None
     return explain(fresh, ours.found.bundle, ours.found.folder)
 
 
 def _keep_scores(
     use_case: UseCase, fresh: pl.DataFrame, tables: Mapping[str, ScoreTable | Unscorable], lake: Lake
 ) -> Reference:
-    """Every score that was judged, one column per forecaster, so that the verdict can be checked."""
+    """Every score that was judged, in columns of each forecaster, so that the verdict can be checked."""
     kept = fresh.select("entity", "event_time", "label")
     for name, table in sorted(tables.items()):
         if isinstance(table, Unscorable):
             continue
+        columns = dict(columns_of(name, table.prediction))
+        if table.problem.task != "binary" and table.low is not None and table.high is not None:
+            columns |= {**columns_of(f"{name}_low", table.low), **columns_of(f"{name}_high", table.high)}
         if len(table) == kept.height:
-            kept = kept.with_columns(pl.Series(name, table.prediction))
+            kept = kept.with_columns(pl.Series(each, values) for each, values in columns.items())
             continue
-        column = pl.DataFrame(
-            {"entity": table.entity, "event_time": table.event_time, name: table.prediction}
-        )
-        column = column.with_columns(pl.col("event_time").dt.replace_time_zone("UTC"))
-        kept = kept.join(column, on=["entity", "event_time"], how="left", maintain_order="left")
+        part = pl.DataFrame({"entity": table.entity, "event_time": table.event_time, **columns})
+        part = part.with_columns(pl.col("event_time").dt.replace_time_zone("UTC"))
+        kept = kept.join(part, on=["entity", "event_time"], how="left", maintain_order="left")
     sink = io.BytesIO()
     kept.write_parquet(sink, compression="zstd")
     sha256 = hashlib.sha256(sink.getvalue()).hexdigest()
@@ -216,7 +277,8 @@ def _pictures(
     if verdict.calibration is not None and verdict.calibration.bins:
         drawn["calibration"] = plots.reliability(verdict.calibration, use_case.gate.max_calibration_error)
     usable = [each for each in tables.values() if isinstance(each, ScoreTable) and len(each)]
-    finite = [each for each in usable if not impossible_predictions(each)]
+    binary = [each for each in usable if each.problem.task == "binary"]
+    finite = [each for each in binary if not impossible_predictions(each)]
     if finite:
         drawn["scores"] = plots.score_distributions(finite)
     if explained is not None:

@@ -1,7 +1,7 @@
 """What the gate answers: a verdict with its reasons, each carrying its numbers."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from pennant.gate.calibration import Calibration, CalibrationBin
@@ -57,7 +57,20 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SliceResult:
-    """Mean loss increase of the challenger over `reference` in one slice; above 0 is worse."""
+    """Loss of the challenger in one slice, and its mean increase over `reference`; above 0 is worse.
+
+    Attributes:
+        name: as declared.
+        n: rows that both scored; without a reference all rows of the slice.
+        reference: the champion, or the best required baseline; empty without one.
+        increase: mean increase of the loss, `low` and `high` its bounds.
+        limit: of the increase.
+        judged: whether there are rows enough to say anything.
+        passed: neither limit is exceeded.
+        loss: the challenger's mean loss over all rows of the slice, `loss_low` and `loss_high` its bounds.
+        max_loss: limit of the loss; None without one.
+        rows: all rows of the slice.
+    """
 
     name: str
     n: int
@@ -68,6 +81,11 @@ class SliceResult:
     limit: float
     judged: bool
     passed: bool
+    loss: float | None = None
+    loss_low: float | None = None
+    loss_high: float | None = None
+    max_loss: float | None = None
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,6 +116,11 @@ class Verdict:
         """The reasons that argue for the outcome that was reached."""
         return tuple(reason for reason in self.reasons if reason.argues_for == self.outcome)
 
+    def with_reasons(self, more: Sequence[Reason]) -> "Verdict":
+        """The same judgement with what was found beside the scores; the strongest of all reasons decides."""
+        reasons = (*self.reasons, *more)
+        return replace(self, reasons=reasons, outcome=strongest(reasons))
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives back an equal verdict."""
         return {key: _plain(each) for key, each in asdict(self).items()}
@@ -121,6 +144,12 @@ class Verdict:
             bins = tuple(CalibrationBin(**each) for each in value["calibration"]["bins"])
             given["calibration"] = Calibration(**{**value["calibration"], "bins": bins})
         return cls(**given)
+
+
+def strongest(reasons: Sequence[Reason]) -> Outcome:
+    """The outcome that reasons amount to: `refuse` beats `hold` beats `promote`."""
+    asked = {reason.argues_for for reason in reasons}
+    return "refuse" if "refuse" in asked else "hold" if "hold" in asked else "promote"
 
 
 def _plain(value: Any) -> Any:

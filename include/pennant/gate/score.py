@@ -1,6 +1,8 @@
 """Scores of a bundle on the fresh rows of a snapshot: the rows no model was trained on."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -8,28 +10,26 @@ from numpy.typing import NDArray
 
 from pennant.declaration.model import Slice, UseCase
 from pennant.errors import PennantError
-from pennant.gate.tables import ScoreTable, Unscorable
+from pennant.gate.tables import Floats, ScoreTable, Unscorable, identity
+from pennant.training.problem import Problem
 from pennant_serving.bundle import Bundle
-
-IDENTITY = ("entity", "event_time", "label")
 
 
 class ContractMismatch(PennantError):
-    """A bundle asks for inputs that the rows do not have.
+    """A bundle asks for inputs that the rows do not have, or predicts another thing.
 
     Attributes:
         bundle_sha256: the bundle.
         missing: inputs without a column.
-        empty: inputs that may not be missing, with the number of rows where they are.
+        other: what it predicts instead, and what is declared; empty when it is the same.
     """
 
-    def __init__(self, bundle_sha256: str, missing: list[str], empty: dict[str, int]) -> None:
+    def __init__(self, bundle_sha256: str, missing: Sequence[str], other: str = "") -> None:
         self.bundle_sha256 = bundle_sha256
-        self.missing = missing
-        self.empty = empty
+        self.missing = list(missing)
+        self.other = other
         parts = [f"no column for {', '.join(missing)}"] if missing else []
-        parts += [f"{name} is missing in {rows} rows and may not be" for name, rows in empty.items()]
-        super().__init__("; ".join(parts))
+        super().__init__("; ".join([*parts, *([other] if other else [])]))
 
 
 class SliceColumnMissing(PennantError):
@@ -51,48 +51,74 @@ def fresh_rows(use_case: UseCase, frame: pl.DataFrame, as_of: datetime) -> pl.Da
     return frame.filter(pl.col("label_known_at") > start).sort("event_time", "entity")
 
 
-def score_table(use_case: UseCase, snapshot_frame: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
+def problem_of(use_case: UseCase, bundle: Bundle) -> Problem:
+    """What a bundle predicts.
+
+    Raises:
+        ContractMismatch: it is of another task, of other classes or of another number of steps.
+    """
+    said: dict[str, Any] = bundle.manifest
+    task, outcome = said["task"], said.get("outcome", {})
+    classes, steps = list(outcome.get("classes", [])), int(outcome.get("steps", 0))
+    path = use_case.label.path
+    declared = (use_case.task, use_case.label.classes, path.steps if path else 0)
+    if (task, classes, steps) != declared:
+        other = f"it predicts {_described(task, classes, steps)}, and declared is {_described(*declared)}"
+        raise ContractMismatch(bundle.sha256, [], other)
+    names = tuple(each.name for each in bundle.inputs)
+    return Problem(use_case.task, names, len(classes) or 2, int(outcome.get("most", 0)), steps)
+
+
+def _described(task: str, classes: Sequence[str], steps: int) -> str:
+    more = f" of {', '.join(classes)}" if classes else f" of {steps} steps" if steps else ""
+    return f"a {task}{more}"
+
+
+def inputs_of(rows: pl.DataFrame, names: Sequence[str]) -> Floats:
+    """Columns of the rows as the scorer takes them: (n, inputs), NaN where missing."""
+    found = rows.select(pl.col(names).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+    return np.ascontiguousarray(found, dtype=np.float64)
+
+
+def score_table(use_case: UseCase, rows: pl.DataFrame, bundle: Bundle, name: str) -> ScoreTable:
     """Score rows with a bundle, by the implementation that serving uses.
 
     Args:
         use_case: the declaration; the bundle has to be of this use case.
-        snapshot_frame: rows of a snapshot, n of them.
+        rows: rows of a snapshot, n of them.
         bundle: a verified bundle.
-
-    Returns:
-        (n, 4): `entity`, `event_time`, `label`, `prediction`, in the order of the rows.
+        name: what the table is called.
 
     Raises:
-        ContractMismatch: an input has no column, or is null where the contract forbids it.
+        ContractMismatch: an input has no column, or the bundle predicts another thing.
         ValueError: the bundle is of another use case.
     """
     if bundle.use_case != use_case.name:
         raise ValueError(f"bundle {bundle.sha256}: found use case {bundle.use_case}, wanted {use_case.name}")
-    names = [each.name for each in bundle.inputs]
-    missing = [name for name in names if name not in snapshot_frame.columns]
+    problem = problem_of(use_case, bundle)
+    missing = [each for each in problem.names if each not in rows.columns]
     if missing:
-        raise ContractMismatch(bundle.sha256, missing, {})
-    inputs = snapshot_frame.select(pl.col(names).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
-    holes = {
-        each.name: int(np.isnan(inputs[:, at]).sum())
-        for at, each in enumerate(bundle.inputs)
-        if each.missing == "refuse"
-    }
-    empty = {name: rows for name, rows in holes.items() if rows}
-    if empty:
-        raise ContractMismatch(bundle.sha256, [], empty)
-    prediction = bundle.predict(np.ascontiguousarray(inputs)).prediction
-    return snapshot_frame.select(IDENTITY).with_columns(pl.Series("prediction", prediction))
+        raise ContractMismatch(bundle.sha256, missing)
+    scores = bundle.predict(inputs_of(rows, problem.names))
+    return ScoreTable(
+        name,
+        *identity(rows, problem),
+        np.asarray(scores.prediction, dtype=np.float64),
+        bundle.sha256,
+        rows.filter(pl.col("label_known_at") <= bundle.trained_until).height,
+        problem,
+        np.asarray(scores.low, dtype=np.float64),
+        np.asarray(scores.high, dtype=np.float64),
+        use_case.training.interval_coverage,
+    )
 
 
 def scored(use_case: UseCase, rows: pl.DataFrame, bundle: Bundle, name: str) -> ScoreTable | Unscorable:
     """The bundle's score table of these rows, or why it has none."""
     try:
-        frame = score_table(use_case, rows, bundle)
+        return score_table(use_case, rows, bundle, name)
     except ContractMismatch as error:
         return Unscorable(name, "contract_mismatch", str(error), bundle.sha256)
-    seen = rows.filter(pl.col("label_known_at") <= bundle.trained_until).height
-    return ScoreTable.from_frame(name, frame, bundle.sha256, seen)
 
 
 def slice_masks(use_case: UseCase, rows: pl.DataFrame) -> dict[str, NDArray[np.bool_]]:

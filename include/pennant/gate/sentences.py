@@ -26,6 +26,9 @@ METRIC_UNITS = {
 }
 
 
+UNSCORABLE_CHAMPION = "champion_unscorable"
+
+
 def champion_reason(found: Comparison, policy: Gate) -> Reason:
     """What the comparison with the champion argues for, by the declared policy."""
     if not found.enough:
@@ -76,24 +79,36 @@ def calibration_reason(found: Calibration | None, limit: float) -> Reason:
     return Reason(code, "promote" if passed else "hold", text, numbers)
 
 
-def slice_reason(found: SliceResult, min_rows: int) -> Reason:
-    """Hold when a slice got worse by more than declared; small slices only inform."""
-    numbers: dict[str, Number] = {
-        "slice": found.name,
-        "n": found.n,
-        "increase": found.increase,
-        "limit": found.limit,
-    }
-    if not found.judged or found.increase is None:
+def slice_reasons(found: SliceResult, min_rows: int) -> list[Reason]:
+    """Hold when a slice got worse by more than declared, or is worse than declared; small ones inform."""
+    if not found.judged:
+        numbers: dict[str, Number] = {"slice": found.name, "n": found.n, "rows": found.rows}
         text = f"Slice {found.name}: {found.n} comparable rows; fewer than {min_rows} are shown, not judged."
-        return Reason("slice_shown", "promote", text, numbers)
-    text = (
-        f"Slice {found.name} ({found.n} rows): loss {found.increase:+.4f} against {found.reference}"
-        f"{_span(found.low, found.high)}, limit +{found.limit:g}."
-    )
-    return Reason(
-        "slice_kept" if found.passed else "slice_worse", "promote" if found.passed else "hold", text, numbers
-    )
+        return [Reason("slice_shown", "promote", text, numbers)]
+    reasons = []
+    if found.increase is not None and found.n >= min_rows:
+        broken = found.increase > found.limit
+        text = (
+            f"Slice {found.name} ({found.n} rows): loss {found.increase:+.4f} against {found.reference}"
+            f"{_span(found.low, found.high)}, limit +{found.limit:g}."
+        )
+        numbers = {"slice": found.name, "n": found.n, "increase": found.increase, "limit": found.limit}
+        numbers |= {"low": found.low, "high": found.high}
+        reasons.append(_of_slice("slice_worse" if broken else "slice_kept", broken, text, numbers))
+    if found.max_loss is not None and found.loss is not None and found.rows >= min_rows:
+        broken = found.loss > found.max_loss
+        text = (
+            f"Slice {found.name} ({found.rows} rows): loss {found.loss:.4f}"
+            f"{_span(found.loss_low, found.loss_high)}, floor {found.max_loss:g}."
+        )
+        numbers = {"slice": found.name, "n": found.rows, "loss": found.loss, "limit": found.max_loss}
+        numbers |= {"low": found.loss_low, "high": found.loss_high}
+        reasons.append(_of_slice("slice_too_bad" if broken else "slice_floor_kept", broken, text, numbers))
+    return reasons
+
+
+def _of_slice(code: str, broken: bool, text: str, numbers: dict[str, Number]) -> Reason:
+    return Reason(code, "hold" if broken else "promote", text, numbers)
 
 
 def few_rows_reason(rows: int, days: int, min_rows: int, min_days: int) -> Reason:
@@ -106,7 +121,7 @@ def few_rows_reason(rows: int, days: int, min_rows: int, min_days: int) -> Reaso
 def unscorable_champion(name: str, why: str, cause: str) -> Reason:
     """Hold: nothing to compare with, and something is wrong with what is served."""
     text = f"{name} could not be scored: {why}. A person has to look at it."
-    return Reason("champion_unscorable", "hold", text, {"cause": cause})
+    return Reason(UNSCORABLE_CHAMPION, "hold", text, {"cause": cause})
 
 
 def same_bundle(sha256: str) -> Reason:

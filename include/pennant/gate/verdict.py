@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pennant.declaration.model import Gate
 from pennant.gate.calibration import calibration_of
 from pennant.gate.interval import MeanInterval, area_under_curve, base_rate_loss, clustered_mean
-from pennant.gate.outcome import Comparison, Outcome, Reason, Rule, SliceResult, Verdict
+from pennant.gate.outcome import Comparison, Reason, Rule, SliceResult, Verdict, strongest
 from pennant.gate.possible import impossible_predictions, possible
 from pennant.gate.refusals import (
     baseline_faults,
@@ -32,7 +32,7 @@ from pennant.gate.sentences import (
     few_rows_reason,
     nothing_to_beat,
     same_bundle,
-    slice_reason,
+    slice_reasons,
     unscorable_champion,
 )
 from pennant.gate.tables import Floats, ScoreTable, Unscorable, rows_of
@@ -45,6 +45,8 @@ MIN_SLICE_ROWS = 30
 """Slices with fewer rows are reported and not judged."""
 TIE = 1e-9
 """Gains up to this are rounding, not skill."""
+
+NOTHING = MeanInterval(0.0, None, None, 0, 0, 0.0)
 
 Mask = NDArray[np.bool_]
 
@@ -128,9 +130,9 @@ class _Case:
         measured = calibration_of(self.fresh)
         reasons.append(calibration_reason(measured, self.policy.max_calibration_error))
         results = [self._slice(name) for name in sorted(self.masks)]
-        reasons += [slice_reason(each, MIN_SLICE_ROWS) for each in results]
+        reasons += [reason for each in results for reason in slice_reasons(each, MIN_SLICE_ROWS)]
         return Verdict(
-            outcome=_strongest(reasons),
+            outcome=strongest(reasons),
             reasons=tuple(reasons),
             metric=self.policy.metric,
             alpha=self.policy.alpha,
@@ -191,7 +193,7 @@ class _Case:
         rows = self._rows(other)
         ours, theirs = self._paired(rows, other)
         rule, needs = self._rule(kind)
-        gain = MeanInterval(0.0, None, None, 0, 0, 0.0)
+        gain = NOTHING
         if len(rows):
             gain = clustered_mean(theirs - ours, self.fresh.days()[rows], self.policy.alpha)
         enough = gain.rows >= self.policy.min_rows and gain.days >= MIN_DAYS
@@ -232,49 +234,71 @@ class _Case:
     def _rule(self, kind: str) -> tuple[Rule, float]:
         """Which figure has to be above which number.
 
-        Against the champion the declared policy; against a baseline the first champion needs the
-        same proof of superiority, and a later one, whose champion had to bring it, only a better mean.
+        Against the champion the declared policy; against a baseline the first champion, or one whose
+        champion cannot be scored, needs the same proof of superiority, and a later one, whose champion
+        had to bring it, only a better mean.
         """
         margin = self.policy.margin
         if kind == "champion" and self.policy.policy == "non_inferiority":
             return "lower_bound", -margin
         if kind == "champion":
             return "lower_bound", margin
-        if self.champion is not None:
+        if self._usable_champion() is not None:
             return "mean", 0.0
         return "lower_bound", margin if self.policy.policy == "superiority" else 0.0
 
     def _slice(self, name: str) -> SliceResult:
-        """Mean loss increase within one slice, over the champion or the best required baseline."""
-        limit, reference = self.policy.slices[name].max_loss_increase, self._slice_reference()
-        if reference is None:
-            return SliceResult(
-                name, int(self.masks[name].sum()), "", None, None, None, limit, judged=False, passed=True
-            )
-        rows = self._rows(reference)
-        inside = self.masks[name][rows]
-        if not inside.any():
-            return SliceResult(name, 0, reference.name, None, None, None, limit, judged=False, passed=True)
-        ours, theirs = self._paired(rows, reference)
-        worse = (ours - theirs)[inside]
-        found = clustered_mean(worse, reference.days()[inside], self.policy.alpha)
-        judged = found.rows >= MIN_SLICE_ROWS
+        """The loss in one slice, and its mean increase over the champion or the best required baseline.
+
+        A floor is broken when the mean is beyond it: a floor is a promise about this slice, not a claim that
+        has to be proven, so chance counts against the challenger. The interval says how much of it may be.
+        """
+        declared, inside, reference = self.policy.slices[name], self.masks[name], self._slice_reference()
+        own, found = self._within(inside), self._increase(inside, reference)
+        compared = found.rows >= MIN_SLICE_ROWS
+        floored = declared.max_loss is not None and own.rows >= MIN_SLICE_ROWS
+        increased = compared and found.mean > declared.max_loss_increase
         return SliceResult(
-            name,
-            found.rows,
-            reference.name,
-            found.mean,
-            found.low,
-            found.high,
-            limit,
-            judged=judged,
-            passed=not judged or found.mean <= limit,
+            name=name,
+            n=found.rows,
+            reference="" if reference is None else reference.name,
+            increase=found.mean if found.rows else None,
+            low=found.low,
+            high=found.high,
+            limit=declared.max_loss_increase,
+            judged=compared or floored,
+            passed=not (increased or (floored and own.mean > (declared.max_loss or 0.0))),
+            loss=own.mean if own.rows else None,
+            loss_low=own.low,
+            loss_high=own.high,
+            max_loss=declared.max_loss,
+            rows=own.rows,
         )
+
+    def _within(self, inside: Mask) -> MeanInterval:
+        """The challenger's mean loss over some rows."""
+        if not inside.any():
+            return NOTHING
+        return clustered_mean(self.loss[inside], self.fresh.days()[inside], self.policy.alpha)
+
+    def _increase(self, inside: Mask, reference: ScoreTable | None) -> MeanInterval:
+        """Mean loss increase on the slice's rows that the reference scored, too."""
+        if reference is None:
+            return NOTHING
+        rows = self._rows(reference)
+        both = inside[rows]
+        if not both.any():
+            return NOTHING
+        ours, theirs = self._paired(rows, reference)
+        return clustered_mean((ours - theirs)[both], reference.days()[both], self.policy.alpha)
+
+    def _usable_champion(self) -> ScoreTable | None:
+        rival = self.champion
+        return rival if isinstance(rival, ScoreTable) and not impossible_predictions(rival) else None
 
     def _slice_reference(self) -> ScoreTable | None:
         if self.champion is not None:
-            usable = isinstance(self.champion, ScoreTable) and not impossible_predictions(self.champion)
-            return self.champion if usable and isinstance(self.champion, ScoreTable) else None
+            return self._usable_champion()
         tables = [self.baselines[name] for name in sorted(self.required) if len(self.baselines[name])]
         metric = self.policy.metric
         return min(tables, key=lambda each: _mean(each.losses(metric)), default=None)
@@ -282,8 +306,3 @@ class _Case:
 
 def _mean(values: Floats) -> float:
     return float(np.mean(values)) if len(values) else 0.0
-
-
-def _strongest(reasons: Sequence[Reason]) -> Outcome:
-    asked = {reason.argues_for for reason in reasons}
-    return "refuse" if "refuse" in asked else "hold" if "hold" in asked else "promote"

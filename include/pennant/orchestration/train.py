@@ -1,6 +1,6 @@
 """`<name>__train`: from a snapshot to a judged challenger."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -8,7 +8,7 @@ from airflow.sdk import DAG, Param, TriggerRule
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pennant.declaration.model import UseCase
-from pennant.orchestration import feature_steps, training_steps
+from pennant.orchestration import training_steps
 from pennant.orchestration.names import release_requested, retrain_requested
 from pennant.orchestration.shape import time_or_asset, use_case_dag
 from pennant.orchestration.steps import step
@@ -31,6 +31,11 @@ The gate says **{{ ti.xcom_pull(task_ids='judge')['outcome'] }}** for version
 Evidence `{{ ti.xcom_pull(task_ids='judge')['evidence']['sha256'] }}`
 
 {{ ti.xcom_pull(task_ids='judge')['summary'] }}
+
+{% if ti.xcom_pull(task_ids='judge')['open'] %}
+**The champion could not be scored: nobody knows whether this version is better than what is served.** It
+beats what a first champion has to beat. May it take the champion's place all the same?
+{% endif %}
 
 Your answer is bound to exactly this evidence. No answer in time means hold.
 """
@@ -71,7 +76,7 @@ def build(use_case: UseCase, settings: Settings) -> DAG:
 
         @step()
         def examine(plan: dict[str, Any]) -> dict[str, Any]:
-            return feature_steps.examine_at(name, datetime.fromisoformat(plan["as_of"]), plan["snapshot"])
+            return training_steps.examine(name, plan)
 
         @step(map_index_template="shard {{ task.op_kwargs['shard'] }}")
         def search(plan: dict[str, Any], shard: int) -> dict[str, Any]:
@@ -82,8 +87,8 @@ def build(use_case: UseCase, settings: Settings) -> DAG:
             return training_steps.fit(name, plan, context["params"])
 
         @step()
-        def judge(plan: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]:
-            return training_steps.judge(name, plan, fitted)
+        def judge(plan: dict[str, Any], fitted: dict[str, Any], examined: dict[str, Any]) -> dict[str, Any]:
+            return training_steps.judge(name, plan, fitted, examined)
 
         @step(trigger_rule=TriggerRule.NONE_FAILED)
         def conclude(
@@ -103,20 +108,23 @@ def build(use_case: UseCase, settings: Settings) -> DAG:
         moment = resolve()
         plan = snapshot(moment)
         shards = list(range(use_case.training.search.workers))
-        fitted = fit(plan)
-        [examine(plan), search.partial(plan=plan).expand(shard=shards)] >> fitted
-        judged = judge(plan, fitted)
+        fitted, examined = fit(plan), examine(plan)
+        [examined, search.partial(plan=plan).expand(shard=shards)] >> fitted
+        judged = judge(plan, fitted, examined)
         answer = _ask(use_case, judged) if use_case.gate.approval == "person" else None
         request_release(conclude(moment, judged, answer))
     return dag
 
 
 def _ask(use_case: UseCase, judged: Any) -> Any:
-    """The person's part: asked only when the gate would promote; rejecting or silence holds."""
+    """The person's part: asked when the gate would promote, or holds for want of a champion to compare with.
+
+    Rejecting or silence holds.
+    """
 
     @step()
     def needs_person(judged: dict[str, Any], **context: Any) -> dict[str, str]:
-        if judged["outcome"] != "promote":
+        if not training_steps.asks_person(judged):
             raise AirflowSkipException(f"Nobody is asked: the gate says {judged['outcome']}.")
         return {
             "version": judged["version"],

@@ -1,5 +1,7 @@
 """The bodies of the training Dag's tasks: they call the rooms and pass references on."""
 
+import hashlib
+import json
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +15,8 @@ from pennant.orchestration.workplace import Workplace, workplace
 from pennant.reference import Reference
 
 _SUMMARY_LIMIT = 1500
+_OF_THE_CHAMPION = {"champion_unscorable", "leak_in_champion"}
+"""What the gate finds wrong with the model that is in service."""
 
 
 def resolve(name: str, context: dict[str, Any]) -> dict[str, Any]:
@@ -84,12 +88,48 @@ def fit(name: str, plan: dict[str, Any], params: dict[str, Any]) -> dict[str, An
     return {"version": version.version, "bundle_sha256": version.bundle_sha256}
 
 
-def judge(name: str, plan: dict[str, Any], fitted: dict[str, Any]) -> dict[str, Any]:
+def examine(name: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """Look for leaks in the snapshot; a new one ends the run before anything is fitted.
+
+    A leak that the champion has, too, is for the gate to hold on and for a person to look at.
+
+    Raises:
+        LeakFound: a feature that the champion does not take, or a baseline, read what was not yet known.
+    """
+    from dataclasses import replace
+
+    from pennant.features.leak_report import examine as look
+    from pennant.features.leak_report import raise_if_leaking
+    from pennant.gate.contender import enter
+    from pennant.gate.contract import LeakReport
+
+    place = workplace(name)
+    as_of, taken = datetime.fromisoformat(plan["as_of"]), Reference.from_json(plan["snapshot"])
+    found = look(place.use_case, place.lake, place.settings, as_of, taken)
+    champion = place.models.alias(name, "champion") if found.leaks else None
+    inputs = None if champion is None else enter(champion, "champion", place.settings).inputs
+    old = {each.name for each in inputs or ()}
+    raise_if_leaking(
+        place.use_case, replace(found, leaks=[each for each in found.leaks if each.feature not in old])
+    )
+    report = LeakReport(tuple(sorted({each.feature for each in found.leaks})), found.reference)
+    content = json.dumps(report.to_json(), sort_keys=True).encode()
+    path = f"reports/leaks/{name}/{hashlib.sha256(content).hexdigest()}.json"
+    kept = place.lake.put(path, content)
+    return {"found": kept.to_json(), "leaks": len(report.features), "signs": len(found.signs)}
+
+
+def judge(
+    name: str, plan: dict[str, Any], fitted: dict[str, Any], examined: dict[str, Any]
+) -> dict[str, Any]:
     """Compare with the champion and the baselines on fresh rows; the evidence goes to lake and MLflow."""
+    from pennant.gate.approval import is_open
+    from pennant.gate.contract import LeakReport
     from pennant.gate.evidence import evaluate
 
     place = workplace(name)
     champion = place.models.alias(name, "champion")
+    leaks = LeakReport.from_json(json.loads(place.lake.get(Reference.from_json(examined["found"]))))
     evidence = evaluate(
         place.use_case,
         Reference.from_json(plan["snapshot"]),
@@ -99,11 +139,15 @@ def judge(name: str, plan: dict[str, Any], fitted: dict[str, Any]) -> dict[str, 
         place.models,
         place.settings,
         place.warehouse,
+        leaks,
     )
+    verdict = evidence.verdict
     return {
         "version": fitted["version"],
         "champion": champion.version if champion else None,
-        "outcome": evidence.verdict.outcome,
+        "outcome": verdict.outcome,
+        "codes": sorted({each.code for each in verdict.deciding()}),
+        "open": is_open(verdict),
         "evidence": evidence.reference.to_json(),
         "summary": evidence.summary()[:_SUMMARY_LIMIT],
     }
@@ -133,26 +177,33 @@ def conclude(
 def _outcome(
     place: Workplace, judged: dict[str, Any], answer: dict[str, Any] | None, author: str
 ) -> tuple[str, str]:
-    """The gate's outcome, or what the person's answer makes of a promote."""
+    """The gate's outcome, or what the person's answer makes of a promote or of an open hold."""
     from pennant.gate.approval import Question, answer_of, settle
 
     why = judged["summary"].splitlines()[0]
     gate = place.use_case.gate
-    if judged["outcome"] != "promote" or gate.approval == "none":
+    if not asks_person(judged) or gate.approval == "none":
         return judged["outcome"], why
     if answer is None:
-        return "hold", "Nobody approved it in time, or it was rejected; silence means hold."
+        silent = "Nobody approved it in time, or it was rejected; silence means hold."
+        return "hold", f"{why} {silent}" if judged["open"] else silent
     question = Question(
         evidence_sha256=judged["evidence"]["sha256"],
-        outcome="promote",
+        outcome=judged["outcome"],
         author=author,
         approvers=gate.approvers,
         asked_at=datetime.fromisoformat(answer["asked_at"]),
         timeout_hours=gate.approval_timeout_hours,
+        open=judged["open"],
     )
     given = answer_of(answer, answer["evidence_sha256"], datetime.fromisoformat(answer["responded_at"]))
     settled = settle(question, given)
     return settled.outcome, settled.text
+
+
+def asks_person(judged: dict[str, Any]) -> bool:
+    """Whether an answer can decide anything: a promote, or a hold because the champion cannot be scored."""
+    return judged["outcome"] == "promote" or bool(judged["open"])
 
 
 def _write_down(
@@ -192,12 +243,17 @@ def _write_down(
 def _tell(place: Workplace, judged: dict[str, Any], outcome: str, why: str, as_of: datetime) -> None:
     from pennant.watch.alerts import AlertEvent, raise_alert
 
+    action = "A release is requested." if outcome == "promote" else "The champion stays."
+    # What is in service cannot be judged any more, or reads the future: somebody has to look now.
+    champions = [] if outcome == "promote" else sorted(_OF_THE_CHAMPION & set(judged["codes"]))
+    if champions:
+        action += " A person has to look at it: nothing is promoted in its place without one."
     event = AlertEvent(
         use_case=place.name,
-        class_=f"gate_{outcome}",
-        severity="warning" if outcome == "refuse" else "info",
+        class_=champions[0] if champions else f"gate_{outcome}",
+        severity="critical" if champions else "warning" if outcome == "refuse" else "info",
         what=f"The gate says {outcome} for version {judged['version']}.",
-        action="A release is requested." if outcome == "promote" else "The champion stays.",
+        action=action,
         as_of=as_of,
         evidence={"why": why, "champion": judged["champion"] or "none yet"},
         links={"Training Dag": f"{place.settings.airflow}/dags/{place.name}__train"},
