@@ -27,10 +27,10 @@ from pathlib import Path
 from pennant.data.lake import Lake
 from pennant.declaration.model import UseCase
 from pennant.reference import Reference
-from pennant.training import search
+from pennant.training import search, trial
 
 declaration, uri, sha256, lake, url, study, shard, stop = sys.argv[1:]
-fits, original = [], search.out_of_fold
+fits, original = [], trial.fold_by_fold
 
 def counted(*given):
     if stop and len(fits) == int(stop):
@@ -39,7 +39,7 @@ def counted(*given):
     fits.append(1)
     return original(*given)
 
-search.out_of_fold = counted
+trial.fold_by_fold = counted
 use_case = UseCase.model_validate_json(Path(declaration).read_text())
 print(search.run_shard(use_case, Reference(uri, sha256), Lake(lake), url, study, int(shard)), flush=True)
 """

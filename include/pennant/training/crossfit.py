@@ -1,6 +1,6 @@
 """Walk-forward fits: each fold's model predicts the block after the rows it was trained on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from zlib import crc32
 
@@ -40,34 +40,34 @@ def member_seed(use_case: TrainedUseCase, member: str) -> int:
     return (use_case.training.search.seed * 1_000_003 + crc32(member.encode())) % 2**31
 
 
-def out_of_fold(use_case: TrainedUseCase, rows: TrainingRows, chosen: Mapping[str, Parameters]) -> OutOfFold:
-    """Fit every member on every fold with the hyper-parameters `chosen`."""
-    index = np.concatenate([fold.validate for fold in rows.folds])
-    members: dict[str, Floats] = {}
-    models: dict[str, list[FittedMember]] = {}
+def fold_by_fold(
+    use_case: TrainedUseCase, rows: TrainingRows, chosen: Mapping[str, Parameters]
+) -> Iterator[OutOfFold]:
+    """Fit every member on one fold after the other; gives after each fold what was predicted so far."""
+    members: dict[str, list[Floats]] = {name: [] for name in use_case.training.members}
+    models: dict[str, list[FittedMember]] = {name: [] for name in members}
     half_life = use_case.training.recency_half_life_days
-    for name, member in use_case.training.members.items():
-        problem = replace(
-            rows.problem, columns=tuple(member.columns), sequence=tuple(map(tuple, member.sequence))
-        )
-        models[name] = [
-            KINDS[member.kind].fit(
+    for done, fold in enumerate(rows.folds, start=1):
+        for name, member in use_case.training.members.items():
+            fitted = KINDS[member.kind].fit(
                 rows.x[fold.train],
                 rows.y[fold.train],
                 rows.fold_weight(fold, half_life),
                 chosen[name],
                 member_seed(use_case, name),
-                problem,
+                replace(rows.problem, columns=tuple(member.columns)),
             )
-            for fold in rows.folds
-        ]
-        members[name] = np.concatenate(
-            [
-                model.predict(rows.x[fold.validate])
-                for model, fold in zip(models[name], rows.folds, strict=True)
-            ]
-        )
-    return OutOfFold(index, rows.y[index], members, models)
+            models[name].append(fitted)
+            members[name].append(fitted.predict(rows.x[fold.validate]))
+        index = np.concatenate([each.validate for each in rows.folds[:done]])
+        predicted = {name: np.concatenate(each) for name, each in members.items()}
+        yield OutOfFold(index, rows.y[index], predicted, {name: list(each) for name, each in models.items()})
+
+
+def out_of_fold(use_case: TrainedUseCase, rows: TrainingRows, chosen: Mapping[str, Parameters]) -> OutOfFold:
+    """Fit every member on every fold with the hyper-parameters `chosen`."""
+    *_, last = fold_by_fold(use_case, rows, chosen)
+    return last
 
 
 def recency(use_case: TrainedUseCase, rows: TrainingRows, oof: OutOfFold) -> Floats:
@@ -86,9 +86,7 @@ def fit_all(
             rows.weight,
             chosen[name],
             member_seed(use_case, name),
-            replace(
-                rows.problem, columns=tuple(member.columns), sequence=tuple(map(tuple, member.sequence))
-            ),
+            replace(rows.problem, columns=tuple(member.columns), sequence=tuple(map(tuple, member.sequence))),
         )
         for name, member in use_case.training.members.items()
     }

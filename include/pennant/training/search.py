@@ -1,8 +1,9 @@
 """The hyper-parameter search: one Optuna study in PostgreSQL, shared by mapped tasks, each with its shard.
 
 The budget is cut into numbered slots, dealt to the shards in turn. What a slot tries follows from the seed,
-its number and the finished slots of its own shard before it, never from how fast another shard is. So a
-search gives the same trials whether its shards run at once, one by one, or are killed and resumed.
+its number and the finished slots of its own shard before it, never from how fast another shard is. So does
+whether it is pruned (`trial`). A search gives the same trials whether its shards run at once, one by one, or
+are killed and resumed.
 """
 
 import hashlib
@@ -14,19 +15,17 @@ from importlib.metadata import version
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import Range, TrainedUseCase
 from pennant.reference import Reference
-from pennant.training import ensemble, parameters, rows
-from pennant.training.crossfit import out_of_fold
+from pennant.training import parameters, rows, trial
 from pennant.training.errors import StudyUnusable
-from pennant.training.problem import row_losses
 from pennant.training.storage import opened
 from pennant.warehouse.lock import held
 
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 PACKAGES = ("numpy", "optuna", "scikit-learn", "xgboost-cpu")
 """Packages whose version can change a trial; a study is never continued with others."""
 
@@ -82,42 +81,46 @@ def prepare(
 def run_shard(
     use_case: TrainedUseCase, snapshot: Reference, lake: Lake, storage_url: str, study: str, shard: int
 ) -> dict[str, float | int | None]:
-    """Finish the trials of one shard; trials that are already complete are not repeated.
+    """Finish the trials of one shard; trials that are finished, complete or pruned, are not repeated.
 
     A lock makes two runs of one shard take turns. Whoever holds it finds only dead trials in state RUNNING:
     those are marked failed, and their slots are filled again. The shard stops after `search.minutes`
     of trials, counted over all its runs, but never before its first trial.
 
     Returns:
-        `trials`: complete trials of this shard; `best`: the least loss among them, None without any.
+        `trials`: finished trials of this shard; `best`: the least loss of those that are complete, None
+        without any.
 
     Raises:
         StudyUnusable: `prepare` did not make this study for this snapshot.
     """
     budget = use_case.training.search
-    slots = list(range(shard, budget.trials, budget.workers))
+    slots = _slots(use_case, shard)
     with opened(storage_url) as (storage, engine), held(engine, f"optuna {study} shard {shard}"):
         found = _load(storage, study)
         space = parameters.space(use_case, _overrides_of(found, study, snapshot))
         _fail_dead(storage, found, shard)
-        done = _complete(found, shard)
+        done = _finished(found, shard)
         data = rows.read(use_case, snapshot, lake) if len(done) < len(slots) else None
         for slot in slots:
             if data is None or (done and _spent(done) >= budget.minutes * 60):
                 break
             if slot in done:
                 continue
-            values = _suggest(space.searched, list(done.values()), budget.seed, slot, len(slots))
-            trial = _begin(storage, found, space.searched, values, shard, slot)
+            values = trial.suggest(space.searched, done.values(), budget.seed, slot, len(slots))
+            begun = _begin(storage, found, space.searched, values, shard, slot)
             chosen = space.complete(values)
             try:
-                loss = _loss(use_case, data, chosen)
+                loss = trial.attempt(use_case, data, chosen, done.values(), begun.report)
             except BaseException:
-                found.tell(trial, state=TrialState.FAIL)
+                found.tell(begun.number, state=TrialState.FAIL)
                 raise
-            found.tell(trial, loss)
-            done = _complete(found, shard)
-    losses = [_value(each) for each in done.values()]
+            if loss is None:
+                found.tell(begun.number, state=TrialState.PRUNED)
+            else:
+                found.tell(begun.number, loss)
+            done = _finished(found, shard)
+    losses = [_value(each) for each in done.values() if each.state is TrialState.COMPLETE]
     return {"trials": len(done), "best": min(losses, default=None)}
 
 
@@ -133,22 +136,38 @@ def search_alone(use_case: TrainedUseCase, data: rows.TrainingRows) -> parameter
     tried: list[FrozenTrial] = []
     began = time.monotonic()
     for shard in range(budget.workers):
-        slots = list(range(shard, budget.trials, budget.workers))
+        slots = _slots(use_case, shard)
         done: list[FrozenTrial] = []
         for slot in slots:
             if tried and time.monotonic() - began > budget.minutes * 60:
                 break
-            values = _suggest(space.searched, done, budget.seed, slot, len(slots))
-            loss = _loss(use_case, data, space.complete(values))
-            distributions = {name: _distribution(each) for name, each in space.searched.items()}
-            done.append(
-                create_trial(
-                    params=values, distributions=distributions, value=loss, user_attrs={"slot": slot}
-                )
-            )
+            values = trial.suggest(space.searched, done, budget.seed, slot, len(slots))
+            done.append(_tried(use_case, data, space, values, done, slot))
         tried += done
-    best = min(tried, key=lambda each: (_value(each), each.user_attrs["slot"]))
+    complete = [each for each in tried if each.state is TrialState.COMPLETE]
+    best = min(complete, key=lambda each: (_value(each), each.user_attrs["slot"]))
     return space.complete(best.params)
+
+
+def _tried(
+    use_case: TrainedUseCase,
+    data: rows.TrainingRows,
+    space: parameters.Space,
+    values: dict[str, Any],
+    earlier: list[FrozenTrial],
+    slot: int,
+) -> FrozenTrial:
+    """A trial that was run here and now."""
+    losses: dict[int, float] = {}
+    loss = trial.attempt(use_case, data, space.complete(values), earlier, losses.__setitem__)
+    return create_trial(
+        state=TrialState.PRUNED if loss is None else TrialState.COMPLETE,
+        params=values,
+        distributions=trial.distributions(space.searched),
+        value=losses[max(losses)] if loss is None else loss,
+        intermediate_values=losses,
+        user_attrs={"slot": slot},
+    )
 
 
 def best_parameters(
@@ -173,23 +192,22 @@ def best_parameters(
     with opened(storage_url) as (storage, _):
         found = _load(storage, study)
         stored = _overrides_of(found, study, snapshot)
-        complete = [each for each in found.get_trials(deepcopy=False) if each.state is TrialState.COMPLETE]
+        trials = found.get_trials(deepcopy=False)
+    complete = [each for each in trials if each.state is TrialState.COMPLETE]
+    pruned = sum(each.state is TrialState.PRUNED for each in trials)
     if overrides is not None and {k: dict(v) for k, v in overrides.items()} != stored:
         raise StudyUnusable(study, f"it was prepared with overrides {stored}, now asked with {overrides}")
     if not complete:
         raise StudyUnusable(study, "it has no complete trial")
     best = min(complete, key=lambda each: (_value(each), each.user_attrs["slot"]))
-    summary = {"study": study, "trials": len(complete), "best_slot": best.user_attrs["slot"]}
+    tried = {"trials": len(complete) + pruned, "pruned": pruned, "best_slot": best.user_attrs["slot"]}
     chosen = parameters.space(use_case, stored).complete(best.params)
-    return chosen, {**summary, "best_log_loss": _value(best), "overrides": stored}
+    return chosen, {"study": study, **tried, "best_loss": _value(best), "overrides": stored}
 
 
-def _loss(use_case: TrainedUseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> float:
-    """Out-of-fold loss of the ensemble that would be shipped with these hyper-parameters."""
-    fitted = out_of_fold(use_case, data, chosen)
-    combined = ensemble.combine(use_case, data, fitted)
-    blended = combined.apply(fitted.predictions(combined.weights), data.x[fitted.index])
-    return float(row_losses(data.problem, fitted.label, blended).mean())
+def _slots(use_case: TrainedUseCase, shard: int) -> list[int]:
+    budget = use_case.training.search
+    return list(range(shard, budget.trials, budget.workers))
 
 
 def _load(storage: optuna.storages.RDBStorage, study: str) -> optuna.Study:
@@ -214,15 +232,15 @@ def _fail_dead(storage: optuna.storages.RDBStorage, study: optuna.Study, shard: 
             storage.set_trial_state_values(each._trial_id, TrialState.FAIL)
 
 
-def _complete(study: optuna.Study, shard: int) -> dict[int, FrozenTrial]:
-    """Complete trials of the shard by slot, in the order of the slots."""
-    complete = [
+def _finished(study: optuna.Study, shard: int) -> dict[int, FrozenTrial]:
+    """Complete and pruned trials of the shard by slot, in the order of the slots."""
+    finished = [
         each
         for each in study.get_trials(deepcopy=False)
-        if each.state is TrialState.COMPLETE and each.user_attrs.get("shard") == shard
+        if each.state in FINISHED and each.user_attrs.get("shard") == shard
     ]
     return {
-        each.user_attrs["slot"]: each for each in sorted(complete, key=lambda each: each.user_attrs["slot"])
+        each.user_attrs["slot"]: each for each in sorted(finished, key=lambda each: each.user_attrs["slot"])
     }
 
 
@@ -236,25 +254,17 @@ def _spent(done: Mapping[int, FrozenTrial]) -> float:
     return float(sum(each.total_seconds() for each in durations if each is not None))
 
 
-def _suggest(
-    searched: Mapping[str, Range], earlier: list[FrozenTrial], seed: int, slot: int, slots: int
-) -> dict[str, Any]:
-    """What a tree-structured Parzen estimator with the shard's earlier trials would try in this slot."""
-    distributions = {name: _distribution(each) for name, each in searched.items()}
-    sampler = optuna.samplers.TPESampler(
-        seed=seed * 100_003 + slot, n_startup_trials=max(3, min(10, slots // 3))
-    )
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study of a moment is no news
-    alone = optuna.create_study(sampler=sampler, direction="minimize")
-    optuna.logging.set_verbosity(verbosity)
-    alone.add_trials(
-        [
-            create_trial(params=each.params, distributions=distributions, value=_value(each))
-            for each in earlier
-        ]
-    )
-    return dict(alone.ask(fixed_distributions=distributions).params)
+@dataclass(frozen=True)
+class _Begun:
+    """A trial in state RUNNING."""
+
+    storage: optuna.storages.RDBStorage
+    identity: int
+    number: int
+
+    def report(self, done: int, loss: float) -> None:
+        """Write the loss after so many folds."""
+        self.storage.set_trial_intermediate_value(self.identity, done, loss)
 
 
 def _begin(
@@ -264,19 +274,13 @@ def _begin(
     values: dict[str, Any],
     shard: int,
     slot: int,
-) -> int:
-    """Write the trial in state RUNNING with all it is, in one transaction; returns its number."""
+) -> _Begun:
+    """Write the trial in state RUNNING with all it is, in one transaction."""
     template = create_trial(
         state=TrialState.RUNNING,
         params=values,
-        distributions={name: _distribution(each) for name, each in searched.items()},
+        distributions=trial.distributions(searched),
         user_attrs={"shard": shard, "slot": slot},
     )
     identity = storage.create_new_trial(storage.get_study_id_from_name(study.study_name), template)
-    return int(storage.get_trial(identity).number)
-
-
-def _distribution(declared: Range) -> BaseDistribution:
-    if declared.kind == "int":
-        return IntDistribution(int(declared.low), int(declared.high), log=declared.log)
-    return FloatDistribution(declared.low, declared.high, log=declared.log)
+    return _Begun(storage, identity, int(storage.get_trial(identity).number))
