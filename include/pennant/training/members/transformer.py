@@ -49,14 +49,6 @@ class Fitted:
         """Predictions for `x`; see `pennant.training.problem` for their shapes."""
         return self._network.predict(x)
 
-    def samples(self, x: Floats, count: int) -> Floats:
-        """Paths that may be, shape (n, count, 2 steps), in metres; the same at every call.
-
-        Raises:
-            ValueError: the task has no paths, or `count` is more than the network has.
-        """
-        return self._network.samples(x, count)
-
     def content(self) -> bytes:
         """The ONNX file."""
         return self.model
@@ -71,6 +63,18 @@ class Fitted:
     def __getstate__(self) -> dict[str, object]:
         """Without the open session, which cannot travel to another process."""
         return {"model": self.model, "problem": self.problem}
+
+
+class FittedPaths(Fitted):
+    """The same of paths, which has samples, too."""
+
+    def samples(self, x: Floats, count: int) -> Floats:
+        """Paths that may be, shape (n, count, 2 steps), in metres; the same at every call.
+
+        Raises:
+            ValueError: `count` is less than 1 or more than the network has.
+        """
+        return self._network.drawn(x, count)
 
 
 class Transformer:
@@ -105,4 +109,5 @@ class Transformer:
         rows = Rows.of(layout.scaled(columns, mean, scale), wanted.label, wanted.weight)
         weights = Learner(layout, shape, wanted.loss).fit(rows, wanted.bias, parameters, seed)
         scaled = graph.Scaled(mean, scale, wanted.mean, wanted.scale)
-        return Fitted(graph.whole(problem, layout, shape, scaled, weights), problem)
+        model = graph.whole(problem, layout, shape, scaled, weights)
+        return FittedPaths(model, problem) if layout.backs else Fitted(model, problem)

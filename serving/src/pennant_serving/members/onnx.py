@@ -59,8 +59,8 @@ class Network:
         """Predictions for (n, features): shape (n,), or (n, columns) of more than one number."""
         return self._run(PREDICTION, rows)
 
-    def samples(self, rows: Floats, count: int) -> Floats:
-        """Paths that may be, shape (n, count, 2 steps), the same at every call.
+    def drawn(self, rows: Floats, count: int) -> Floats:
+        """The first of the model's samples, shape (n, count, columns).
 
         Raises:
             ValueError: the model has none, or fewer.
@@ -114,13 +114,26 @@ class Transformer(Network):
         raise ExplanationUnavailable("transformer")
 
 
+class PathTransformer(Transformer):
+    """One of a bundle of task trajectory, which can draw samples, too."""
+
+    def samples(self, rows: Floats, count: int) -> Floats:
+        """Paths that may be, shape (n, count, 2 steps), the same at every call.
+
+        Raises:
+            ValueError: the model has none, or fewer.
+        """
+        return self.drawn(rows, count)
+
+
 def load_transformer(where: str, content: bytes, purpose: Purpose) -> MemberModel:
     """The member of these bytes.
 
     Raises:
         BundleRejected: reason `member`; see `Network`.
     """
-    return Transformer(where, content, purpose.names, purpose.columns)
+    kind = PathTransformer if purpose.task == "trajectory" else Transformer
+    return kind(where, content, purpose.names, purpose.columns)
 
 
 def _package(name: str, where: str) -> Any:
