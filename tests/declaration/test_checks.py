@@ -136,13 +136,14 @@ LAWS: dict[str, tuple[dict[tuple[str | int, ...], Any], str]] = {
     "a label is one comparison": ({("label", "expression"): "home_goals > 1 > 0"}, "label.expression"),
     "void rows are a comparison": ({("label", "drop_when"): "home_goals"}, "label.drop_when"),
     "a label of two sides has no classes": ({("label", "classes"): ["H", "A"]}, "label.classes"),
-    "served models are of binary tasks": (
+    "models are judged by a metric of their task": (
         {
             ("task",): "count",
             ("training", "calibration"): "none",
             ("training", "members"): {"trees": {"kind": "xgboost"}},
+            ("gate", "metric"): "brier",
         },
-        "task",
+        "gate.metric",
     ),
     "a calibration fits its task": (
         {("training", "calibration"): "temperature"},

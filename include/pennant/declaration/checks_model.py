@@ -20,15 +20,6 @@ from pennant.declaration.problems import Field, Problem
 Problems = Iterator[Problem]
 
 
-def check_task(use_case: UseCase, document: Document) -> Problems:
-    if use_case.task != "binary":
-        message = "this version serves models of binary tasks only; others end with their training"
-        allowed = "'binary', or a declaration without " + ", ".join(
-            name for name in UseCase.model_fields if name not in TrainedUseCase.model_fields
-        )
-        yield document.problem(("task",), message, allowed=allowed)
-
-
 def check_training(use_case: TrainedUseCase, document: Document) -> Problems:
     search, path = use_case.training.search, ("training", "search", "workers")
     if search.workers > search.trials:
@@ -204,4 +195,4 @@ def check_approval(use_case: UseCase, document: Document) -> Problems:
 
 
 TRAINING_CHECKS = (check_training, check_calibration, check_interval)
-CHECKS = (check_task, check_gate, check_approval)
+CHECKS = (check_gate, check_approval)
