@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pennant.declaration.model import Member, Range, TrainedUseCase
-from pennant.declaration.parameters import PARAMETERS
+from pennant.declaration.parameters import NEURAL, PARAMETERS
 from pennant.training.errors import BadParameter, UnknownName
 from pennant.training.members.base import Parameters, Value
+from pennant.training.members.transformer import require_neural
 
 Overrides = Mapping[str, Mapping[str, Value]]
 Chosen = dict[str, dict[str, Value]]
@@ -39,6 +40,7 @@ def space(use_case: TrainedUseCase, overrides: Overrides | None) -> Space:
     Raises:
         UnknownName: an override or a declared hyper-parameter that does not exist.
         BadParameter: a value or a bound that its model does not take.
+        NeuralExtraMissing: a member needs packages that are not installed.
     """
     given = {member: dict(values) for member, values in (overrides or {}).items()}
     members = use_case.training.members
@@ -48,6 +50,8 @@ def space(use_case: TrainedUseCase, overrides: Overrides | None) -> Space:
     searched: dict[str, Range] = {}
     still: Chosen = {}
     for name, member in members.items():
+        if member.kind in NEURAL:
+            require_neural(f"training.members.{name}")
         still[name] = _still(name, member, given.get(name, {}))
         ranges = _checked_ranges(name, member)
         if name not in given:
