@@ -1,7 +1,9 @@
 """Fit the model of a snapshot: held-out predictions, ensemble, calibration, interval, final fit, bundle."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import TrainedUseCase
@@ -112,7 +114,33 @@ def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
     """
     data = rows.read(use_case, snapshot, lake)
     chosen, searched = search.best_parameters(use_case, snapshot, storage_url, study, overrides)
-    fitted = fit_rows(use_case, data, chosen)
+    return written(use_case, snapshot, data, Choice(chosen, searched), out, settings, author)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a search ended with.
+
+    Attributes:
+        chosen: all hyper-parameters.
+        searched: what the search was, with its `overrides`.
+    """
+
+    chosen: parameters.Chosen
+    searched: Mapping[str, Any]
+
+
+def written(
+    use_case: TrainedUseCase,
+    snapshot: Reference,
+    data: rows.TrainingRows,
+    choice: Choice,
+    out: Path,
+    settings: Settings,
+    author: str,
+) -> FittedBundle:
+    """Fit with the hyper-parameters of `choice` and write the signed bundle to `out`; see `fit`."""
+    fitted = fit_rows(use_case, data, choice.chosen)
     found, scored = _interval(use_case, data, fitted)
     metrics = told.described(
         use_case, data, fitted.oof, fitted.prediction, found, scored, fitted.combination.described
@@ -134,14 +162,23 @@ def fit(  # noqa: PLR0913, PLR0917 - a whole training run is stated in one call
         "packages": provenance.packages(),
         "seeds": _seeds(use_case),
         "metrics": metrics,
-        "parameters": {**chosen, "overrides": searched["overrides"]},
-        "search": {name: value for name, value in searched.items() if name != "overrides"},
+        "parameters": {**choice.chosen, "overrides": choice.searched["overrides"]},
+        "search": {name: value for name, value in choice.searched.items() if name != "overrides"},
+        "declared": declared(use_case),
         "warnings": [*data.warnings, *coverage_warnings(use_case, metrics["coverage"])],
         "author": author,
     }
     content = bundle.Content(manifest, fitted.members, found.files())
     sha256 = bundle.write(use_case, data, content, out, settings.secrets / "signing.key")
     return FittedBundle(out, sha256, told.flat(metrics))
+
+
+def declared(use_case: TrainedUseCase) -> dict[str, Any]:
+    """What the declaration says of training: a bundle follows from it, the snapshot, code and packages."""
+    return {
+        "split": use_case.split.model_dump(mode="json"),
+        "training": use_case.training.model_dump(mode="json"),
+    }
 
 
 def fit_rows(use_case: TrainedUseCase, data: rows.TrainingRows, chosen: parameters.Chosen) -> Fitted:
