@@ -53,6 +53,28 @@ def test_declared_coverage_holds_on_planted_truth(planted: Any, declared: Any, t
     assert 0.82 <= np.mean(shares) <= 1.0, shares
 
 
+def held_of_classes(planted_task: Any, coverage: float, seed: int, size: int) -> float:
+    """Share of new rows' planted class probabilities, each of three, that lie inside."""
+    world = planted_task("multiclass")
+    use_case = world.declare(interval_coverage=coverage, calibration="temperature")
+    league = world.league(size, seed)
+    data = rows.from_frame(use_case, league.frame, league.frame["label_known_at"].max())
+    fitted = fit.fit_rows(use_case, data, parameters.space(use_case, None).complete({}))
+    x, _ = world.draw(2000, seed + 1000)
+    half = fit.interval_of(use_case, data, fitted).half_width_logit
+    shares = np.exp(np.column_stack([league.truth(x), np.zeros(len(x)), -league.truth(x)]))
+    truth = shares / shares.sum(axis=1, keepdims=True)
+    center = logit(fitted.predict(x))
+    return float(((expit(center - half) <= truth) & (truth <= expit(center + half))).mean())
+
+
+def test_declared_coverage_holds_for_the_probability_of_each_class(planted_task: Any) -> None:
+    wide = [held_of_classes(planted_task, 0.9, seed, 3000) for seed in range(5)]
+    assert 0.82 <= np.mean(wide) <= 1.0, wide
+    narrow = [held_of_classes(planted_task, 0.5, seed, 3000) for seed in range(3)]
+    assert 0.3 <= np.mean(narrow) <= 0.8, narrow
+
+
 def test_half_the_coverage_misses_more(planted: Any, declared: Any) -> None:
     shares = [measured(planted, declared, None, seed, 0.5, 6000)[0] for seed in range(4)]
     assert 0.3 <= np.mean(shares) <= 0.75, shares

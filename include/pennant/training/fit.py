@@ -159,7 +159,7 @@ def written(
         "intervals": found.to_json(),
         "snapshot": snapshot.sha256,
         "code_commit": provenance.code_commit(),
-        "packages": provenance.packages(),
+        "packages": provenance.packages(each.kind for each in use_case.training.members.values()),
         "seeds": _seeds(use_case),
         "metrics": metrics,
         "parameters": {**choice.chosen, "overrides": choice.searched["overrides"]},

@@ -1,11 +1,14 @@
 """What made a bundle: the code's commit and the packages' versions."""
 
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import version
 
 from pennant.settings import REPOSITORY
 
-PACKAGES = ("numpy", "optuna", "pennant", "polars", "pyarrow", "scikit-learn", "xgboost-cpu")
+PACKAGES = ("numpy", "optuna", "pennant", "polars", "pyarrow", "scikit-learn", "scipy", "xgboost-cpu")
+OF_KIND = {"transformer": ("onnx", "torch")}
+"""Packages that only members of this kind need."""
 
 
 def code_commit() -> str:
@@ -21,6 +24,7 @@ def code_commit() -> str:
     return answered.stdout.strip()
 
 
-def packages() -> dict[str, str]:
-    """Versions of the packages that the model's numbers depend on."""
-    return {name: version(name) for name in PACKAGES}
+def packages(kinds: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of the packages that the numbers of a model with members of these kinds depend on."""
+    more = {name for kind in kinds for name in OF_KIND.get(kind, ())}
+    return {name: version(name) for name in sorted({*PACKAGES, *more})}
