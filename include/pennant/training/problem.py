@@ -9,12 +9,12 @@
 | trajectory | x1, y1, x2, y2, ... in metres, (n, 2 steps) | the same, (n, 2 steps) |
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from pennant.declaration.model import DataUseCase
+from pennant.declaration.model import Cluster, DataUseCase, TrainedUseCase
 from pennant.training.errors import LabelNotAllowed, LabelNotBinary, OneClass
 from pennant.training.losses import CLIP, Floats, log_losses
 
@@ -36,6 +36,7 @@ class Problem:
         steps: of a path.
         columns: features that are the forecast of a member of kind `column`.
         sequence: features of each event, oldest first, for a member that reads events in their order.
+        cluster: when a member that can be trained on a cluster is; None: never.
     """
 
     task: Task
@@ -45,6 +46,7 @@ class Problem:
     steps: int = 0
     columns: tuple[str, ...] = ()
     sequence: tuple[tuple[str, ...], ...] = ()
+    cluster: Cluster | None = None
 
     @property
     def outcomes(self) -> int:
@@ -62,11 +64,15 @@ def problem_of(use_case: DataUseCase, y: Floats) -> Problem:
     names = tuple(use_case.features)
     path = use_case.label.path
     problem = Problem(
-        use_case.task, names, classes=len(use_case.label.classes) or 2, steps=path.steps if path else 0
+        use_case.task,
+        names,
+        classes=len(use_case.label.classes) or 2,
+        steps=path.steps if path else 0,
+        cluster=use_case.training.cluster if isinstance(use_case, TrainedUseCase) else None,
     )
     check_labels(problem, y)
     if use_case.task == "count" and len(y):
-        problem = Problem(use_case.task, names, most=int(y.max()) + SPARE_COUNTS)
+        problem = replace(problem, most=int(y.max()) + SPARE_COUNTS)
     return problem
 
 

@@ -17,6 +17,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import gammaln, logsumexp
 from scipy.stats import nbinom
 
+from pennant.training import cluster
+from pennant.training.cluster_crew import Table
 from pennant.training.losses import Floats
 from pennant.training.members.base import Parameters
 from pennant.training.members.distributions import SMALLEST_MEAN, poisson
@@ -224,16 +226,22 @@ class TreesCount:
             for block in np.array_split(np.arange(len(y)), BLOCKS):
                 others = np.ones(len(y), dtype=bool)
                 others[block] = False
-                booster = _boosted(x[others], y[others], weight[others], settled, seed)
+                booster = _boosted(x[others], y[others], weight[others], settled, seed, problem)
                 unseen[block] = booster.inplace_predict(x[block])
             law = fit_law(unseen, y, weight)
-        return CountTrees(_boosted(x, y, weight, settled, seed), law, problem.most)
+        return CountTrees(_boosted(x, y, weight, settled, seed, problem), law, problem.most)
 
 
-def _boosted(x: Floats, y: Floats, weight: Floats, parameters: Parameters, seed: int) -> Any:
+def _boosted(
+    x: Floats, y: Floats, weight: Floats, parameters: Parameters, seed: int, problem: Problem
+) -> Any:
     import xgboost  # seconds that an ensemble without trees need not pay
 
-    fixed = {"objective": "count:poisson", "tree_method": "hist", "nthread": 1, "seed": seed, "verbosity": 0}
-    chosen = {name: value for name, value in parameters.items() if name != "n_estimators"}
+    fixed = {"objective": "count:poisson", "tree_method": "hist", "seed": seed, "verbosity": 0}
+    given = {**fixed, **{name: value for name, value in parameters.items() if name != "n_estimators"}}
+    rounds = int(parameters["n_estimators"])
+    if where := cluster.place(problem.cluster, len(y)):
+        table = Table(x, y, weight)
+        return cluster.boost(where, table, given, rounds, int(parameters["max_bin"]))
     data = xgboost.DMatrix(x, label=y, weight=weight, nthread=1)
-    return xgboost.train({**fixed, **chosen}, data, num_boost_round=int(parameters["n_estimators"]))
+    return xgboost.train({**given, "nthread": 1}, data, num_boost_round=rounds)

@@ -2,7 +2,7 @@
 
 The native API skips the scikit-learn wrapper, which costs more than the prediction itself. One thread for
 tables of usual size: mapped tasks share the cores, and one thread gives the same bytes on every machine of
-one kind. Large tables get all cores.
+one kind. Large tables get all cores; still larger ones a cluster, see `pennant.training.cluster`.
 """
 
 import os
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from pennant.training import cluster
+from pennant.training.cluster_crew import Table
 from pennant.training.losses import Floats
 from pennant.training.members.base import Parameters
 from pennant.training.members.distributions import poisson
@@ -50,22 +52,26 @@ class XGBoost:
     def fit(
         self, x: Floats, y: Floats, weight: Floats, parameters: Parameters, seed: int, problem: Problem
     ) -> Trees:
-        """Boost `n_estimators` trees; `parameters` must hold every name of the kind."""
+        """Boost `n_estimators` trees; `parameters` must hold every name of the kind.
+
+        Raises:
+            PennantError: the table is for a cluster, and the cluster cannot; see `pennant.training.cluster`.
+        """
         import xgboost  # seconds that an ensemble without trees need not pay
 
         threads = 1 if x.size < MANY_VALUES else (os.cpu_count() or 1)
         fixed: dict[str, Any] = {
             "objective": OBJECTIVES[problem.task],
             "tree_method": "hist",
-            "nthread": threads,
             "seed": seed,
             "verbosity": 0,
         }
         if problem.task == "multiclass":
             fixed["num_class"] = problem.classes
-        chosen = {name: value for name, value in parameters.items() if name != _ROUNDS}
-        data = xgboost.QuantileDMatrix(
-            x, label=y, weight=weight, nthread=threads, max_bin=int(parameters["max_bin"])
-        )
-        booster = xgboost.train({**fixed, **chosen}, data, num_boost_round=int(parameters[_ROUNDS]))
+        given = {**fixed, **{name: value for name, value in parameters.items() if name != _ROUNDS}}
+        rounds, max_bin = int(parameters[_ROUNDS]), int(parameters["max_bin"])
+        if where := cluster.place(problem.cluster, len(y)):
+            return Trees(cluster.boost(where, Table(x, y, weight), given, rounds, max_bin), problem)
+        data = xgboost.QuantileDMatrix(x, label=y, weight=weight, nthread=threads, max_bin=max_bin)
+        booster = xgboost.train({**given, "nthread": threads}, data, num_boost_round=rounds)
         return Trees(booster, problem)
