@@ -58,7 +58,11 @@ class Fitted:
         columns = self.problem.outcomes if self.problem.task != "binary" else 1
         if self.problem.task == "trajectory":
             columns = 2 * self.problem.steps
-        return Network("transformer", self.model, list(self.problem.names), columns or 1)
+        return self.network(columns or 1)
+
+    def network(self, columns: int) -> Network:
+        """What runs the file, which gives so many numbers a row."""
+        return Network("transformer", self.model, list(self.problem.names), columns)
 
     def __getstate__(self) -> dict[str, object]:
         """Without the open session, which cannot travel to another process."""
@@ -99,8 +103,8 @@ class Transformer:
         from pennant.training.members.transformer_network import Rows
 
         layout = Layout.of(problem)
-        made = Network("transformer", graph.front(problem, layout), list(problem.names), len(layout.signs))
-        columns = made.predict(x).reshape(len(x), -1)
+        front = Fitted(graph.front(problem, layout), problem).network(len(layout.signs))
+        columns = front.predict(x).reshape(len(x), -1)
         mean, scale = layout.scaling(columns)
         wanted = aim(problem, x, y, weight, seed)
         heads = int(parameters["heads"])
