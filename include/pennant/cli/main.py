@@ -18,6 +18,7 @@ GROUPS = (
     "quarantine",
     "features",
     "backtest",
+    "rebuild",
     "gate",
     "ledger",
     "stack",
