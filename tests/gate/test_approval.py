@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennant.gate.approval import Answer, Question, answer_of, settle
+from pennant.gate.approval import Answer, Question, answer_of, is_open, settle
+from pennant.gate.outcome import Reason, Verdict, strongest
 
 ASKED = datetime(2024, 6, 1, 12, tzinfo=UTC)
 SEEN, OTHER = "a" * 64, "b" * 64
@@ -108,3 +109,36 @@ def test_airflows_answer_is_read_and_an_unclear_one_refused() -> None:
     ):
         with pytest.raises(ValueError, match="answer"):
             answer_of(unclear, SEEN, ASKED)
+
+
+def verdict(*reasons: tuple[str, str]) -> Verdict:
+    found = tuple(Reason(code, argues_for, code, {}) for code, argues_for in reasons)  # type: ignore[arg-type]
+    return Verdict(strongest(found), found, "log_loss", 0.05)
+
+
+UNSCORABLE = ("champion_unscorable", "hold")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "opened"),
+    [
+        ([UNSCORABLE, ("beats_baseline", "promote")], True),
+        ([UNSCORABLE, ("badly_calibrated", "hold")], False),
+        ([UNSCORABLE, ("new_leak", "refuse")], False),
+        ([("not_better_than_champion", "hold")], False),
+        ([("beats_champion", "promote")], False),
+    ],
+)
+def test_a_person_may_end_a_hold_only_if_nothing_but_the_champion_stands_in_the_way(
+    reasons: list[tuple[str, str]], opened: bool
+) -> None:
+    assert is_open(verdict(*reasons)) is opened
+
+
+def test_an_open_hold_becomes_a_promotion_by_an_answer_and_by_nothing_else() -> None:
+    asked = question(outcome="hold", open=True)
+    assert settle(asked, answer()).outcome == "promote"
+    for other in (None, answer(decision="reject"), answer(evidence_sha256=OTHER), answer(by="ana")):
+        assert settle(asked, other).outcome == "hold"
+    assert settle(question(outcome="hold"), answer()).code == "nothing_to_approve"
+    assert settle(question(outcome="refuse", open=True), answer()).code == "nothing_to_approve"

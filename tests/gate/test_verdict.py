@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pennant.declaration.model import Gate
+from pennant.gate.outcome import Reason
 from pennant.gate.tables import ScoreTable, Unscorable
 from pennant.gate.verdict import Verdict, judge
 
@@ -237,6 +238,62 @@ def test_the_first_champions_slices_are_compared_with_the_best_required_baseline
     mask = np.ones(400, dtype=bool)
     found = judge(truth.skilled(), None, tables, policy, ["base_rate", "elo"], {"all_of_it": mask})
     assert found.slices[0].reference == "elo"
+
+
+def test_a_slice_has_a_floor_of_its_own_whatever_the_champion_does(
+    truth: Truth, policy_with: Callable[..., Gate]
+) -> None:
+    inside = np.arange(400) < 120
+    loss = truth.skilled().losses("log_loss")[inside].mean()
+    tables = {"base_rate": truth.base_rate()}
+    for floor, outcome, code in (
+        (loss + 1e-6, "promote", "slice_floor_kept"),
+        (loss - 1e-6, "hold", "slice_too_bad"),
+    ):
+        part = {"column": "x", "equals": 1.0, "max_loss_increase": 5.0, "max_loss": floor}
+        policy = policy_with(slices={"away": part})
+        found = judge(truth.skilled(), truth.unskilled(), tables, policy, ["base_rate"], {"away": inside})
+        reason = next(
+            each for each in found.reasons if each.code.startswith("slice_") and "floor" in each.text
+        )
+        assert (found.outcome, reason.code) == (outcome, code)
+        assert reason.numbers["loss"] == pytest.approx(loss)
+        assert reason.numbers["low"] < loss < reason.numbers["high"]
+        assert f"{floor:g}" in reason.text
+
+
+def test_a_floor_needs_no_champion_that_can_be_scored(truth: Truth, policy_with: Callable[..., Gate]) -> None:
+    part = {"column": "x", "equals": 1.0, "max_loss_increase": 5.0, "max_loss": 0.01}
+    policy = policy_with(slices={"away": part})
+    lost, inside = Unscorable("champion", "contract_mismatch", "no column for form"), np.arange(400) < 120
+    tables = {"base_rate": truth.base_rate()}
+    found = judge(truth.skilled(), lost, tables, policy, ["base_rate"], {"away": inside})
+    assert {each.code for each in found.deciding()} == {"champion_unscorable", "slice_too_bad"}
+    few = judge(truth.skilled(), lost, tables, policy, ["base_rate"], {"away": np.arange(400) < 29})
+    assert "slice_shown" in few.codes
+
+
+def test_beside_a_champion_that_cannot_be_scored_the_baselines_have_to_be_beaten_by_proof(
+    truth: Truth, policy: Gate
+) -> None:
+    """Nobody else vouches for the challenger then: what a first champion proves, it proves."""
+    near = truth.table("near", truth.skilled().prediction * 0.999 + 0.0005)
+    lost = Unscorable("champion", "contract_mismatch", "no column for form")
+    found = judge(truth.skilled(), lost, {"near": near}, policy, ["near"], {})
+    compared = next(each for each in found.comparisons if each.name == "near")
+    assert compared.rule == "lower_bound"
+    assert "baseline_not_beaten" in [each.code for each in found.deciding()]
+
+
+def test_what_is_found_beside_the_scores_counts_like_any_other_reason(
+    truth: Truth, deciding: Deciding, policy: Gate
+) -> None:
+    found = deciding(truth.skilled(), truth.unskilled(), [truth.base_rate()], policy)
+    held = found.with_reasons([Reason("too_slow", "hold", "It takes too long.", {})])
+    assert (found.outcome, held.outcome, held.deciding()[0].code) == ("promote", "hold", "too_slow")
+    refused = held.with_reasons([Reason("new_leak", "refuse", "It reads the future.", {})])
+    assert (refused.outcome, refused.deciding()[0].code) == ("refuse", "new_leak")
+    assert held.with_reasons([Reason("fast_enough", "promote", "Quick.", {})]).outcome == "hold"
 
 
 def test_masks_have_to_fit_the_policy_and_the_rows(truth: Truth, policy_with: Callable[..., Gate]) -> None:

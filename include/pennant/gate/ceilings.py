@@ -141,7 +141,12 @@ def _timed(
     bodies = _bodies(bundle, fresh)
     try:
         rounds = latencies(bundle.use_case, bodies, folder, settings)
-    except (ChildDied, NotHealthy, NotServed, httpx.HTTPError) as error:
+    except ChildDied as error:
+        said = error.last_lines[-1] if error.last_lines else "its log is empty"
+        return replace(found, why_not=f"it ended with exit code {error.exit_code}: {said}")
+    except NotHealthy as error:
+        return replace(found, why_not=f"it did not come up within {error.seconds:.0f} s: {error.last}")
+    except (NotServed, httpx.HTTPError) as error:
         return replace(found, why_not=f"{type(error).__name__}: {error}")
     median = float(np.median(rounds))
     return replace(found, latency_ms=median, rounds_ms=tuple(rounds), rows=len(bodies))

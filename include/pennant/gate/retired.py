@@ -16,7 +16,7 @@ from pennant.declaration.model import Feature, UseCase
 from pennant.features.build import feature_rows, requests_of
 from pennant.features.errors import FeaturesMismatch
 from pennant.features.module import features_module
-from pennant.features.tables import load_tables
+from pennant.features.tables import Tables, load_tables
 from pennant.features.view import View
 from pennant.settings import Settings
 from pennant_serving.manifest import Input
@@ -54,12 +54,23 @@ def with_retired(
         FeaturesMismatch: `features.py` has no `retired`, or it does not give these columns.
         FeaturesModuleBroken: `features.py` cannot be loaded.
     """
-    wanted = lacking(use_case, rows, inputs)
-    if not wanted or rows.is_empty():
+    if not lacking(use_case, rows, inputs) or rows.is_empty():
         return rows
+    return joined(use_case, rows, inputs, settings, load_tables(use_case, lake, as_of), as_of)
+
+
+def joined(
+    use_case: UseCase,
+    rows: pl.DataFrame,
+    inputs: Sequence[Input],
+    settings: Settings,
+    tables: Tables,
+    as_of: datetime,
+) -> pl.DataFrame:
+    """The same from tables that are loaded; see `with_retired`."""
+    wanted = lacking(use_case, rows, inputs)
     names = [each.name for each in wanted]
     module = _retired_alone(use_case, settings, names)
-    tables = load_tables(use_case, lake, as_of)
     first, last = rows["event_time"].min(), rows["event_time"].max()
     if not isinstance(first, datetime) or not isinstance(last, datetime):
         raise TypeError(f"event_time: found {rows.schema['event_time']}; allowed are moments")
