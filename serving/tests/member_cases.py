@@ -5,11 +5,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+
 from pennant.declaration.parameters import PARAMETERS
 from pennant.training.members.base import FittedMember
 from pennant.training.members.kinds import KINDS
 from pennant.training.problem import Problem
-
 from pennant_serving.arrays import Floats
 from pennant_serving.manifest import Input, Outcome
 from pennant_serving.members.base import MemberModel

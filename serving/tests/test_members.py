@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 from member_cases import CASES, Case, fitted, inputs_of
+
 from pennant.training.members.counts import CountTrees, LogLinear
 from pennant.training.members.paths import CorrectedPaths
-
 from pennant_serving.arrays import logit
 from pennant_serving.errors import BundleRejected
 from pennant_serving.explanation import link_of

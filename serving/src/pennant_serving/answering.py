@@ -10,20 +10,23 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
+from pennant_serving.answers import Said, said
 from pennant_serving.bundle import Bundle
-from pennant_serving.contract import Finding, matrix, refuse
+from pennant_serving.contract import Finding, line_findings, matrix, refuse
+from pennant_serving.errors import ExplanationUnavailable
 from pennant_serving.follower import Follower, Served
 from pennant_serving.metrics import Metrics
 from pennant_serving.policy import Arm
 from pennant_serving.problems import Problem
 from pennant_serving.schemas import ExplainRequest, Row
+from pennant_serving.scorer import Explanation
 from pennant_serving.spool import Entry, IdTaken, Spool, SpoolError, record_text
 
 _INLINE_ROWS = 16
 """So few rows are scored faster on the event loop than in a thread of their own."""
 
-_ANSWER = (
-    "prediction_id", "use_case", "entity", "prediction", "low", "high", "version", "arm", "policy_id",
+_WHICH, _NUMBERS, _WHO = (
+    ("prediction_id", "use_case", "entity"), ("prediction", "low", "high"), ("version", "arm", "policy_id"),
 )  # fmt: skip
 
 
@@ -61,23 +64,18 @@ class Answering:
         arm, bundle = served.choose(request.entity)
         values, findings = matrix([(0, request.features)], bundle.inputs, served.inputs)
         refuse(findings)
-        explained = bundle.explain(values)
-        terms = [
-            {"feature": each.name, "value": request.features[each.name], "contribution": float(term)}
-            for each, term in zip(bundle.inputs, explained.contributions[0], strict=True)
-        ]
+        try:
+            explained = bundle.explain(values)
+        except ExplanationUnavailable as error:
+            raise Problem("explanation-unavailable", str(error), member_kind=error.kind) from error
         return {
             "use_case": request.use_case,
             "entity": request.entity,
             "version": arm.version,
             "arm": arm.arm,
             "policy_id": served.policy.id,
-            "prediction": float(explained.scores.prediction[0]),
-            "low": float(explained.scores.low[0]),
-            "high": float(explained.scores.high[0]),
-            "unit": "logit",
-            "baseline": float(explained.baseline[0]),
-            "contributions": sorted(terms, key=lambda term: -abs(term["contribution"])),
+            **said(bundle, values, explained.scores)[0].payload,
+            **_terms(bundle, request, explained),
         }
 
     def _served(self, use_case: str) -> Served:
@@ -101,13 +99,13 @@ class Answering:
         for part in parts.values():
             given = [(index, rows[index].features) for index in part.indices]
             values, wrong = matrix(given, part.bundle.inputs, served.inputs)
-            findings.extend(wrong)
+            lines = [rows[index].line for index in part.indices]
+            findings.extend([*wrong, *line_findings(part.indices, lines, part.bundle)])
             if findings:
                 continue
-            scores = part.bundle.predict(values)
-            columns = (scores.prediction.tolist(), scores.low.tolist(), scores.high.tolist())
-            for index, *numbers in zip(part.indices, *columns, strict=True):
-                records[index] = _record(served, part, rows[index], numbers, answered_at)
+            answers = said(part.bundle, values, part.bundle.predict(values), lines)
+            for index, each in zip(part.indices, answers, strict=True):
+                records[index] = _record(served, part, rows[index], each, answered_at)
         refuse(sorted(findings, key=lambda each: each.row))
         return records
 
@@ -140,16 +138,18 @@ class Answering:
         for entry, record, text in zip(entries, records, written, strict=True):
             first = text is entry.record
             row = record if first else json.loads(text)
-            answers.append({name: row[name] for name in _ANSWER})
+            answers.append(_answer(row))
             if first:
                 self._metrics.predictions.labels(row["use_case"], row["version"], row["arm"]).inc()
         return answers
 
 
-def _record(
-    served: Served, part: _Part, row: Row, numbers: Sequence[float], answered_at: datetime
-) -> dict[str, Any]:
-    """One row of `predictions`; features are logged as the arm read them."""
+def _record(served: Served, part: _Part, row: Row, answer: Said, answered_at: datetime) -> dict[str, Any]:
+    """One row of `predictions`; features are logged as the arm read them.
+
+    Where three numbers are not the whole answer, `extra.answer` holds it, with the keys of the API's.
+    """
+    prediction, low, high = answer.numbers
     return {
         "day": answered_at.date().isoformat(),
         "prediction_id": row.prediction_id or str(uuid.uuid4()),
@@ -161,9 +161,40 @@ def _record(
         "arm": part.arm.arm,
         "policy_id": served.policy.id,
         "features": {each.name: row.features[each.name] for each in part.bundle.inputs},
-        "prediction": numbers[0],
-        "low": numbers[1],
-        "high": numbers[2],
-        "extra": {"bundle_sha256": part.bundle.sha256},
+        "prediction": prediction,
+        "low": low,
+        "high": high,
+        "extra": {
+            "bundle_sha256": part.bundle.sha256,
+            **({} if answer.plain else {"answer": answer.payload}),
+        },
         "answered_at": answered_at.isoformat(),
+    }
+
+
+def _answer(record: dict[str, Any]) -> dict[str, Any]:
+    """The answer that a record of the log tells."""
+    payload = record["extra"].get("answer") or {name: record[name] for name in _NUMBERS}
+    which, who = ({name: record[name] for name in names} for names in (_WHICH, _WHO))
+    return {**which, **payload, **who}
+
+
+def _terms(bundle: Bundle, request: ExplainRequest, explained: Explanation) -> dict[str, Any]:
+    """Baseline and terms, the largest first; one list of them for each output where there are several."""
+
+    def of(baseline: float, contributions: list[float]) -> dict[str, Any]:
+        terms = [
+            {"feature": each.name, "value": request.features[each.name], "contribution": term}
+            for each, term in zip(bundle.inputs, contributions, strict=True)
+        ]
+        ordered = sorted(terms, key=lambda term: -abs(term["contribution"]))
+        return {"baseline": baseline, "contributions": ordered}
+
+    baselines, contributions = explained.baseline[0].tolist(), explained.contributions[0].tolist()
+    if bundle.task == "binary":
+        return {"unit": explained.unit, **of(baselines, contributions)}
+    outputs = zip(explained.outputs, baselines, contributions, strict=True)
+    return {
+        "terms_unit": explained.unit,
+        "outputs": [{"output": name, **of(baseline, terms)} for name, baseline, terms in outputs],
     }

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pennant_serving.bundle import Bundle
+from pennant_serving.lines import LineOutside, check_line
 from pennant_serving.manifest import Input
 from pennant_serving.problems import Problem, shown
 from pennant_serving.scorer import Floats
@@ -84,6 +86,29 @@ def _unknown(number: int, features: Mapping[str, Any], known: Mapping[str, Input
             allowed = f"the inputs of the contract{hint}"
             findings.append(Finding(number, f"features.{shown(name)[1:-1]}", "an unknown field", allowed))
     return findings
+
+
+def line_findings(numbers: Sequence[int], lines: Sequence[float | None], bundle: Bundle) -> list[Finding]:
+    """The lines of a request that the bundle cannot price; only a count has any.
+
+    Args:
+        numbers: of the rows in the request.
+        lines: of those rows; None where none is asked for.
+        bundle: is to price them.
+    """
+    findings = []
+    for number, line in zip(numbers, lines, strict=True):
+        if line is None:
+            continue
+        if bundle.task != "count":
+            allowed = f"no line: this model foretells no count, its task is {bundle.task}"
+            findings.append(Finding(number, "line", shown(line), allowed))
+            continue
+        try:
+            check_line(line, bundle.outcome.most)
+        except LineOutside as error:
+            findings.append(Finding(number, "line", shown(error.found), error.allowed))
+    return findings[:_MOST_ERRORS]
 
 
 def refuse(findings: Sequence[Finding]) -> None:

@@ -75,7 +75,9 @@ def _example(path: str, use_case: str, inputs: Mapping[str, Any], state: State) 
     for loaded in state.served[use_case].bundles.values():
         for name, value in loaded.bundle.example.items():
             known.setdefault(name, value)
-    row = {"entity": "example", "features": {name: known[name] for name in inputs}}
+    row: dict[str, Any] = {"entity": "example", "features": {name: known[name] for name in inputs}}
+    if state.served[use_case].first.task == "count" and not path.endswith("/explain"):
+        row["line"] = 0.5
     if path.endswith("/batch"):
         return {"use_case": use_case, "rows": [row]}
     return {"use_case": use_case, **row}

@@ -56,6 +56,12 @@ class Served:
     inputs: Mapping[str, Input]
     """The contract: inputs of every arm by name, those of the arm with the most traffic first."""
 
+    @property
+    def first(self) -> Bundle:
+        """The bundle of the arm with the most traffic."""
+        arm = max(self.policy.arms, key=lambda each: each.weight)
+        return self.bundles[arm.arm].bundle
+
     def choose(self, entity: str) -> tuple[Arm, Bundle]:
         name = self.policy.choose(entity)
         arm = next(each for each in self.policy.arms if each.arm == name)
@@ -179,6 +185,7 @@ class Follower:
         try:
             policy = Policy.read(row)
             bundles = {each.arm: self._load(policy, each) for each in policy.arms}
+            _require_one_outcome(bundles)
         except ValidationError as error:
             detail = f"policy {policy_id} is malformed: {error.errors()[0]['msg']}"
             self._fail(use_case, Failure(policy_id, "malformed", detail), newest)
@@ -259,3 +266,20 @@ class Follower:
         others.sort(key=lambda each: each.stat().st_mtime, reverse=True)
         for each in others[_CACHED_BUNDLES:]:
             shutil.rmtree(each, ignore_errors=True)
+
+
+def _require_one_outcome(bundles: Mapping[str, Loaded]) -> None:
+    """Refuse arms that answer different questions: an entity would get another form of answer by its arm.
+
+    Raises:
+        BundleRejected: reason `identity`.
+    """
+    forms = {
+        arm: f"task {each.bundle.task} of classes {each.bundle.outcome.classes}, {each.bundle.outcome.steps} "
+        f"steps, unit {each.bundle.outcome.unit!r}"
+        for arm, each in bundles.items()
+    }
+    first, *others = forms
+    for arm in others:
+        if forms[arm] != forms[first]:
+            raise BundleRejected("identity", f"arm {arm}", forms[arm], f"as arm {first}: {forms[first]}")

@@ -20,6 +20,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "invalid-request": (422, "The request breaks the contract"),
     "policy-refused": (422, "The newest traffic policy is not served"),
     "internal": (500, "An error of the serving app"),
+    "explanation-unavailable": (501, "This model has no exact explanation"),
     "no-keys-file": (503, "The serving app has no API keys"),
     "not-ready": (503, "The serving app is not ready"),
     "overloaded": (503, "Too many requests at once"),

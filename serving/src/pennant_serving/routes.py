@@ -51,14 +51,14 @@ def predictions(parts: Parts) -> APIRouter:
 
     @router.post("/predict", response_model=schemas.Prediction)
     async def predict(request: Request) -> JSONResponse:
-        """The probability for one entity, written to the log before it is answered."""
+        """What the model says of one entity, written to the log before it is answered."""
         _require(parts, request, "predict")
         body = await parse(request, schemas.PredictRequest, limit)
         return JSONResponse((await parts.answering.predict(body.use_case, [body]))[0])
 
     @router.post("/predict/batch", response_model=schemas.BatchAnswer)
     async def predict_batch(request: Request) -> JSONResponse:
-        """Probabilities for many entities: all are answered and logged, or none."""
+        """What the model says of many entities: all are answered and logged, or none."""
         _require(parts, request, "predict")
         body = await parse(request, schemas.BatchRequest, limit)
         if len(body.rows) > parts.settings.max_rows:
@@ -69,7 +69,7 @@ def predictions(parts: Parts) -> APIRouter:
 
     @router.post("/explain", response_model=schemas.ExplanationAnswer)
     async def explain(request: Request) -> JSONResponse:
-        """What each feature adds to the logit of a prediction; baseline and terms sum to it. Not logged."""
+        """What each feature adds to a prediction; baseline and terms sum to it. Not logged."""
         _require(parts, request, "predict")
         body = await parse(request, schemas.ExplainRequest, limit)
         return JSONResponse(await run_in_threadpool(parts.answering.explain, body))
@@ -233,5 +233,10 @@ def _model(served: Served, failure: Failure | None) -> dict[str, Any]:
 
 
 def _detail(served: Served, failure: Failure | None) -> dict[str, Any]:
-    contract = [each.model_dump() for each in served.inputs.values()]
-    return {**_model(served, failure), "contract": contract}
+    first = served.first
+    return {
+        **_model(served, failure),
+        "task": first.task,
+        "outcome": first.outcome.model_dump(),
+        "contract": [each.model_dump() for each in served.inputs.values()],
+    }

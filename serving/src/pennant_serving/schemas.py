@@ -11,6 +11,8 @@ Name = Annotated[
 """Printable and short: it becomes a key of the log."""
 Moment = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
 
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
 _FEATURES_NOTE = (
     "Every input of the contract by name (GET /api/v2/models/{name} lists them); null says that a value is "
     "missing, where the contract allows it."
@@ -34,6 +36,10 @@ class Row(_Body):
     prediction_id: Annotated[
         Name | None, Field(description="Idempotency key: sent again, it gets the first answer.")
     ] = None
+    line: Annotated[
+        Annotated[float, Field(strict=True, allow_inf_nan=False)] | None,
+        Field(description="Of a count: the line to price, a multiple of a quarter, under the largest count."),
+    ] = None
 
 
 class PredictRequest(Row):
@@ -51,18 +57,82 @@ class ExplainRequest(_Body):
     features: Annotated[dict[str, Any], _FEATURES]
 
 
-class Prediction(BaseModel):
-    """A probability with its interval, and exactly who answered."""
+class Answer(BaseModel):
+    """Exactly who answered, and how sure the answer is among the reference rows."""
 
     prediction_id: str
     use_case: str
     entity: str
-    prediction: float
-    low: float
-    high: float
     version: str
     arm: str
     policy_id: int
+    confidence: Annotated[
+        Share | None, Field(description="1 is the surest; there where the model's bundle tells it.")
+    ] = None
+    disagreement: Annotated[float | None, Field(description="Of the members; likewise.")] = None
+
+
+class Number(BaseModel):
+    """Of a binary model a probability, of a regression a number in `unit`, with the interval."""
+
+    prediction: float
+    low: float
+    high: float
+    unit: str | None = None
+
+
+class Classes(BaseModel):
+    """Of a multiclass model: probabilities by class, and the ends of each one's interval."""
+
+    probabilities: dict[str, Share]
+    low: dict[str, Share]
+    high: dict[str, Share]
+    most_likely: str
+
+
+class AtLine(BaseModel):
+    """Shares of a stake: won by an over, won by an under, given back."""
+
+    line: float
+    over: Share
+    under: Share
+    push: Share
+
+
+class Count(BaseModel):
+    """Of a count: chances of 0, 1, 2, ..., the last one of so many and more; interval ends are counts."""
+
+    distribution: list[Share]
+    mean: float
+    low: float
+    high: float
+    at_line: AtLine | None = None
+
+
+class WalkedPath(BaseModel):
+    """Of a trajectory: points in metres, and the radius in metres around each that the truth lies in."""
+
+    path: list[tuple[float, float]]
+    radius: list[float]
+
+
+class NumberPrediction(Number, Answer):
+    """A probability or a number."""
+
+
+class ClassesPrediction(Classes, Answer):
+    """Probabilities of classes."""
+
+
+class CountPrediction(Count, Answer):
+    """A distribution of a count."""
+
+
+class PathPrediction(WalkedPath, Answer):
+    """A path."""
+
+
+Prediction = NumberPrediction | ClassesPrediction | CountPrediction | PathPrediction
 
 
 class BatchAnswer(BaseModel):
@@ -75,20 +145,56 @@ class Contribution(BaseModel):
     contribution: float
 
 
-class ExplanationAnswer(BaseModel):
-    """`baseline` plus all contributions is the logit of `prediction`."""
+class Explained(BaseModel):
+    """Who explained."""
 
     use_case: str
     entity: str
     version: str
     arm: str
     policy_id: int
-    prediction: float
-    low: float
-    high: float
+
+
+class BinaryExplanation(Number, Explained):
+    """`baseline` plus all contributions is the logit of `prediction`."""
+
     unit: str
     baseline: float
     contributions: list[Contribution]
+
+
+class Output(BaseModel):
+    """`baseline` plus all contributions: a class's logit, the log of the mean, the number, or x or y."""
+
+    output: str
+    baseline: float
+    contributions: list[Contribution]
+
+
+class Outputs(Explained):
+    terms_unit: str
+    outputs: list[Output]
+
+
+class NumberExplanation(Number, Outputs):
+    """Of a regression."""
+
+
+class ClassesExplanation(Classes, Outputs):
+    """Of a multiclass model, for each class."""
+
+
+class CountExplanation(Count, Outputs):
+    """Of a count, in the log of its mean."""
+
+
+class PathExplanation(WalkedPath, Outputs):
+    """Of a trajectory: x and y of the last step, in metres."""
+
+
+ExplanationAnswer = (
+    BinaryExplanation | NumberExplanation | ClassesExplanation | CountExplanation | PathExplanation
+)
 
 
 class GoldenCheck(BaseModel):
@@ -130,7 +236,20 @@ class Model(BaseModel):
     failure: PolicyFailure | None
 
 
+class OutcomeSizes(BaseModel):
+    """What is foretold: classes, the largest count with a chance of its own, steps of a path, the unit."""
+
+    classes: list[str]
+    most: int
+    steps: int
+    unit: str
+
+
 class ModelDetail(Model):
+    """With the task, and what of the arm with the most traffic."""
+
+    task: str
+    outcome: OutcomeSizes
     contract: list[ContractInput]
 
 
