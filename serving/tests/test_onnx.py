@@ -1,4 +1,4 @@
-"""A member in ONNX: ONNX Runtime scores it, a row alone as in a batch; what is more than arithmetic is refused."""
+"""A member in ONNX is scored by ONNX Runtime, a row alone as in a batch; what is no arithmetic is refused."""
 
 import json
 import sys
