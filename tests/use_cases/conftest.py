@@ -15,12 +15,14 @@ from pennant.data.ingest import BatchResult, fetch, validate
 from pennant.data.lake import Lake
 from pennant.data.validated import versions
 from pennant.declaration.loader import load
-from pennant.declaration.model import DataUseCase
+from pennant.declaration.model import DataUseCase, TrainedUseCase
+from pennant.declaration.variants import as_variant
 from pennant.features import reuse
 from pennant.features.build import feature_rows, requests_of
-from pennant.features.module import code_hash, features_module
+from pennant.features.leaks import Leak, leaks_of
+from pennant.features.module import code_hash, features_module, variant_module
 from pennant.features.snapshot import build_snapshot
-from pennant.features.tables import load_tables
+from pennant.features.tables import Tables, load_tables
 from pennant.reference import Window
 from pennant.settings import REPOSITORY, Settings
 from pennant.warehouse.engine import connect
@@ -88,6 +90,23 @@ def ingest(
     yield go
     for engine in engines:
         engine.dispose()
+
+
+@pytest.fixture
+def leaks_of_variant() -> Callable[..., list[Leak]]:
+    """Examines a variant of an ingested use case on given tables, between two moments."""
+
+    def go(ingested: Ingested, name: str, tables: Tables, start: datetime, until: datetime) -> list[Leak]:
+        use_case = ingested.use_case
+        assert isinstance(use_case, TrainedUseCase)
+        made, variant = as_variant(use_case, name), use_case.training.variants[name]
+        module = variant_module(ingested.settings.use_cases / use_case.name, name, variant)
+        requests = requests_of(made, tables, start, until, until)
+        told = feature_rows(made, module, tables, requests).select(*variant.features)
+        assert all(each.is_not_null().any() for each in told)
+        return leaks_of(made, module, tables, requests, moments=3)
+
+    return go
 
 
 @pytest.fixture

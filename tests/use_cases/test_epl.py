@@ -322,6 +322,13 @@ def test_no_feature_looks_ahead_in_the_last_weeks_of_a_season_with_closing_price
     )
 
 
+def test_who_asks_at_kick_off_reads_closing_prices_and_nothing_later(epl: Ingested, leaks_of_variant) -> None:
+    until, start = datetime(2023, 7, 1, tzinfo=UTC), datetime(2023, 4, 10, tzinfo=UTC)
+    held = load_tables(epl.use_case, epl.lake, until)
+    late = {group: rows.filter(pl.col("event_time") > start) for group, rows in held.frames.items()}
+    assert leaks_of_variant(epl, "at_kick_off", replace(held, frames=late), start, until) == []
+
+
 def test_a_planted_look_at_the_closing_price_of_the_match_itself_is_found(epl: Ingested) -> None:
     until, start = BEFORE_2019, datetime(2019, 3, 1, tzinfo=UTC)
     held = load_tables(epl.use_case, epl.lake, until)

@@ -312,6 +312,14 @@ def test_no_feature_looks_ahead(mlb: Ingested, some_days: tuple[Tables, pl.DataF
     assert leaks_of(mlb.use_case, module, tables, requests, moments=4) == []
 
 
+@pytest.mark.parametrize("variant", ["at_the_line", "at_first_pitch"])
+def test_who_asks_at_the_first_pitch_reads_prices_up_to_it_and_nothing_later(
+    mlb: Ingested, some_days: tuple[Tables, pl.DataFrame], leaks_of_variant, variant: str
+) -> None:
+    tables, _ = some_days
+    assert leaks_of_variant(mlb, variant, tables, day(2025, 6, 28), day(2025, 7)) == []
+
+
 def test_a_planted_look_at_the_closing_price_is_found(
     mlb: Ingested, some_days: tuple[Tables, pl.DataFrame]
 ) -> None:

@@ -1,5 +1,6 @@
 """The real tables of NFL games, 1999 to the coming season, from their files to a snapshot."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pennant.data.connectors.base import Answer
 from pennant.data.connectors.nflverse import Nflverse
 from pennant.features.leaks import leaks
 from pennant.features.snapshot import snapshot_frame
+from pennant.features.tables import load_tables
 
 from .conftest import USE_CASES, Ingested, year_windows
 
@@ -135,6 +137,13 @@ def fitted(names: list[str], train: pl.DataFrame, test: pl.DataFrame) -> np.ndar
     mean, scale = both[0].mean(axis=0), both[0].std(axis=0) + 1e-9
     model = LogisticRegression().fit((both[0] - mean) / scale, train["label"].to_numpy())
     return model.predict_proba((both[1] - mean) / scale)[:, 1]
+
+
+def test_who_asks_at_kick_off_reads_closing_prices_and_nothing_later(nfl: Ingested, leaks_of_variant) -> None:
+    held = load_tables(nfl.use_case, nfl.lake, END)
+    start = datetime(2024, 9, 1, tzinfo=UTC)
+    late = {group: rows.filter(pl.col("event_time") > start) for group, rows in held.frames.items()}
+    assert leaks_of_variant(nfl, "at_kick_off", replace(held, frames=late), start, END) == []
 
 
 def test_the_features_beat_elo_walking_forward_and_not_the_market(nfl: Ingested, snapshot) -> None:

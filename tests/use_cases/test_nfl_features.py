@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from pennant.declaration.loader import load
-from pennant.declaration.model import DataUseCase
+from pennant.declaration.loader import load_trained
+from pennant.declaration.model import TrainedUseCase
+from pennant.declaration.variants import as_variant
 from pennant.features.build import feature_rows, requests_of
 from pennant.features.labels import labels_of
-from pennant.features.module import features_module
+from pennant.features.module import features_module, variant_module
 from pennant.features.tables import Tables, in_order
 
 from .conftest import USE_CASES
@@ -21,8 +22,8 @@ Rows = Callable[..., pl.DataFrame]
 
 
 @pytest.fixture(scope="module")
-def nfl_games() -> DataUseCase:
-    return load(USE_CASES / "nfl_games")
+def nfl_games() -> TrainedUseCase:
+    return load_trained(USE_CASES / "nfl_games")
 
 
 def game(number: int, **given: object) -> dict[str, object]:
@@ -74,7 +75,7 @@ def forecast(day: str, team1: str, team2: str, chance: float) -> dict[str, objec
 
 
 @pytest.fixture(scope="module")
-def rows_of(nfl_games: DataUseCase) -> Rows:
+def rows_of(nfl_games: TrainedUseCase) -> Rows:
     """Builds the features of planted games, each group known when its rule says so."""
 
     def versions(source: str, group: str, told: list[dict[str, object]]) -> pl.DataFrame:
@@ -91,6 +92,8 @@ def rows_of(nfl_games: DataUseCase) -> Rows:
         games: list[dict[str, object]],
         told: list[dict[str, object]] | None = None,
         weeks: list[dict[str, object]] | None = None,
+        variant: str = "",
+        hours: float | None = None,
     ) -> pl.DataFrame:
         given = {
             "games": games,
@@ -103,9 +106,16 @@ def rows_of(nfl_games: DataUseCase) -> Rows:
             for group in declared.groups
         }
         tables = Tables(frames, {source: declared.key for source, declared in nfl_games.sources.items()})
-        requests = requests_of(nfl_games, tables, FIRST, LAST, LAST)
+        asked, module = nfl_games, features_module(USE_CASES / "nfl_games")
+        if variant:
+            asked = as_variant(nfl_games, variant)
+            declared = nfl_games.training.variants[variant]
+            module = variant_module(USE_CASES / "nfl_games", variant, declared)
+        if hours is not None:
+            asked = asked.model_copy(update={"spine": asked.spine.model_copy(update={"lead_hours": hours})})
+        requests = requests_of(asked, tables, FIRST, LAST, LAST)
         known = labels_of(nfl_games, tables).filter(~pl.col("void")).select("entity", "label")
-        made = feature_rows(nfl_games, features_module(USE_CASES / "nfl_games"), tables, requests)
+        made = feature_rows(asked, module, tables, requests)
         return made.join(known, on="entity", how="left", maintain_order="left")
 
     return build
@@ -228,3 +238,19 @@ def test_what_the_last_game_decides_is_not_known_before_it(rows_of) -> None:
     level = season()
     won, lost = (last_line(rows_of, level, home_score=score, spread_line=score / 2) for score in (40, 3))
     assert won == lost
+
+
+def test_only_whoever_asks_at_kick_off_is_told_the_closing_prices(rows_of) -> None:
+    told = [
+        game(1, home_moneyline=400.0, away_moneyline=-500.0, spread_line=-9.0),
+        game(2, home_moneyline=None, spread_line=0.0),
+        game(3, spread_line=None),
+    ]
+    assert "closing_chance" not in rows_of(told).columns
+    assert rows_of(told, variant="at_kick_off", hours=1 / 60)["closing_chance"].null_count() == 3
+    first, second, third = rows_of(told, variant="at_kick_off")["closing_chance"]
+    # Break-even chances of 1/5 and 5/6: a thirtieth too much, half of it of each. Phi(-9/13.86) is .2581.
+    odds = ((11 / 60) / (49 / 60)) ** 0.75 * (0.2581 / 0.7419) ** 0.25
+    assert first == pytest.approx(odds / (1 + odds), abs=1e-4)
+    assert second == 0.5
+    assert third == pytest.approx((1 + 0.6 - 100 / 230) / 2)

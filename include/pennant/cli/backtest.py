@@ -15,6 +15,7 @@ from pennant.platform.discover import is_running, located, running_settings
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from types import ModuleType
 
     from rich.progress import Progress
 
@@ -26,6 +27,7 @@ _MOMENT = "An ISO date or moment, UTC."
 _FILE = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, as JSON.")]
 _PAGE = Annotated[Path | None, typer.Option("--report", help="Write a page with plots to this file.")]
 _MEMBERS = Annotated[str, typer.Option(help="Only these members of the model, by comma: what one is worth.")]
+_VARIANT = Annotated[str, typer.Option(help="One of training.variants: other moments, other members.")]
 _WORKERS = Annotated[int, typer.Option(min=1, help="Periods at once. Default: one per core.")]
 
 
@@ -60,6 +62,7 @@ def backtest(
     file: _FILE = None,
     page: _PAGE = None,
     members: _MEMBERS = "",
+    variant: _VARIANT = "",
     workers: _WORKERS = _CORES,
 ) -> None:
     """Train at each period's start on what was known then, predict the period, and settle it.
@@ -68,17 +71,18 @@ def backtest(
     home folder, with a PostgreSQL of its own for as long as that takes.
 
     Example: pennant backtest nfl_games --from 2018-09-01 --to 2025-03-01 --json nfl.json
+    Example: pennant backtest nfl_games --variant at_kick_off --from 2018-09-01 --to 2025-03-01
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     from pennant.data.lake import Lake
-    from pennant.declaration.loader import load_trained
     from pennant.gate import walk, walk_results
     from pennant.gate.bets import bets_on
 
     settings = load_settings()
-    use_case = _only(load_trained(settings.use_cases / name), [each for each in members.split(",") if each])
+    asked, functions = _asked(settings, name, variant)
+    use_case = _only(asked, [each for each in members.split(",") if each])
     since, until = moment_of(start), moment_of(end)
     if since is None or until is None or since >= until:
         raise BadSpan(f"{start} to {end}", "a --from before --to")
@@ -86,15 +90,18 @@ def backtest(
     with Bar(*columns, transient=True) as bar:
         settings, known_until = _data(use_case, settings, until, bar)
         building = bar.add_task(f"Build the features of {name}", total=None)
-        given = walk.material(use_case, Lake(settings.lake), settings, known_until)
+        given = walk.material(use_case, Lake(settings.lake), settings, known_until, functions)
         bar.remove_task(building)
         work = list(walk.jobs(given, since, until))
         if not work:
             raise NothingToSettle(name, start, end)
         walking = bar.add_task("Walk forward", total=len(work))
         periods = walk.walked(work, min(workers, len(work)), lambda _: bar.advance(walking))
-    record = bets_on(use_case, periods)
+    # The declared prices are those of the use case's own moment, not of a variant's.
+    record = None if variant else bets_on(use_case, periods)
     found = walk_results.to_json(use_case, periods, since, until, record)
+    if variant:
+        found = {"variant": variant, **found}
     if file is not None:
         file.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if page is not None:
@@ -102,6 +109,20 @@ def backtest(
 
         page.write_bytes(page_of(use_case, periods, found, record))
     typer.echo("\n".join(_lines(found, file, page)))
+
+
+def _asked(settings: "Settings", name: str, variant: str) -> "tuple[TrainedUseCase, ModuleType | None]":
+    """The use case, or its variant with the functions that give its features."""
+    from pennant.declaration.loader import load_trained
+    from pennant.declaration.variants import as_variant
+    from pennant.features.module import variant_module
+
+    folder = settings.use_cases / name
+    declared = load_trained(folder)
+    if not variant:
+        return declared, None
+    made = as_variant(declared, variant)
+    return made, variant_module(folder, variant, declared.training.variants[variant])
 
 
 def _only(use_case: "TrainedUseCase", names: list[str]) -> "TrainedUseCase":
@@ -136,7 +157,8 @@ def _data(
 
 def _lines(found: dict[str, Any], file: Path | None, page: Path | None) -> list[str]:
     metric, pooled = found["metric"], found["pooled"]
-    lines = [f"{found['use_case']}: {pooled['rows']} rows in {len(found['periods'])} periods, {metric}"]
+    whose = " ".join([found["use_case"], *([found["variant"]] if "variant" in found else [])])
+    lines = [f"{whose}: {pooled['rows']} rows in {len(found['periods'])} periods, {metric}"]
     for each in found["periods"]:
         others = "  ".join(
             f"{name} {told[metric]:.4f}"

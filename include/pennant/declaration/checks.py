@@ -6,7 +6,7 @@ when a task fails at night. They say nothing about the data itself, which `data/
 
 from collections.abc import Callable, Iterator
 
-from pennant.declaration import checks_data, checks_features, checks_model, checks_operation
+from pennant.declaration import checks_data, checks_features, checks_model, checks_operation, checks_variants
 from pennant.declaration.document import Document
 from pennant.declaration.model import DataUseCase, TrainedUseCase, UseCase
 from pennant.declaration.problems import Problem
@@ -27,6 +27,7 @@ def check(use_case: DataUseCase, document: Document) -> list[Problem]:
     found = [problem for each in DATA_CHECKS for problem in each(use_case, document)]
     if isinstance(use_case, TrainedUseCase):
         found += [problem for each in checks_model.TRAINING_CHECKS for problem in each(use_case, document)]
+        found += checks_variants.check_variants(use_case, document)
     if isinstance(use_case, UseCase):
         found += [problem for each in MODEL_CHECKS for problem in each(use_case, document)]
     return found

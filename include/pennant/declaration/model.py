@@ -82,6 +82,7 @@ __all__ = [
     "Training",
     "UseCase",
     "Validation",
+    "Variant",
     "Watch",
 ]
 
@@ -143,6 +144,26 @@ class Condition(Part):
     at_least: float | None = None
 
 
+Calibration = Literal["platt", "isotonic", "beta", "temperature", "best", "none"]
+
+
+class Variant(Part):
+    """The same events asked for at another moment, by other members: what later prices are worth, say.
+
+    A backtest shows it; nothing of it is served. A function of its name in `features.py` gives its features.
+    """
+
+    title: Text
+    lead_hours: Annotated[float, Field(ge=-24, le=24 * 3660)]
+    """In place of the spine's. Below 0 where an event's time is only the start of its day; the moment lies
+    before the label is known."""
+    features: dict[Name, Feature] = Field(default_factory=dict)
+    """What is known then beside the use case's features."""
+    members: Annotated[dict[Name, Member], Field(min_length=1)]
+    """In place of the use case's, as the calibration."""
+    calibration: Calibration = "none"
+
+
 class Training(Part):
     members: Annotated[dict[Name, Member], Field(min_length=1)]
     search: Search
@@ -153,7 +174,7 @@ class Training(Part):
     interval: Literal["spread", "split_conformal", "quantiles"] | None = None
     """None: `spread` for probabilities, `quantiles` for a count, `split_conformal` for a number or a path."""
     cluster: Cluster = Field(default_factory=Cluster)
-    calibration: Literal["platt", "isotonic", "beta", "temperature", "best", "none"]
+    calibration: Calibration
     """Of the blend, on held-out folds. `best`: whichever has the least loss on the newer half of them.
 
     `platt`, `isotonic` and `beta` are for `binary`, `temperature` for `multiclass` and `count`.
@@ -163,6 +184,8 @@ class Training(Part):
     min_rows: Annotated[int, Field(ge=30)]
     recency_half_life_days: Annotated[float, Field(gt=0)]
     """A training row this old counts half as much as one of today."""
+    variants: dict[Name, Variant] = Field(default_factory=dict)
+    """What a backtest can show beside the model: `pennant backtest <use case> --variant <name>`."""
 
 
 class Slice(Condition):

@@ -5,7 +5,11 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import polars as pl
+
+from pennant.declaration.model import Variant
 from pennant.features.errors import FeaturesModuleBroken
+from pennant.features.view import View
 
 FUNCTIONS = ("features", "baselines")
 
@@ -31,6 +35,32 @@ def features_module(use_case_dir: Path) -> ModuleType:
     if missing:
         raise FeaturesModuleBroken(path, f"it does not define {' and '.join(missing)}")
     return module
+
+
+def variant_module(use_case_dir: Path, name: str, variant: Variant) -> ModuleType:
+    """Load `features.py` with `features` as a variant has them.
+
+    The function of the variant's name is given the view and what `features` has made of it.
+
+    Raises:
+        FeaturesModuleBroken: as in `features_module`, or the variant has features and no function gives them.
+    """
+    module = features_module(use_case_dir)
+    usual, more = module.features, getattr(module, name, None)
+    if variant.features and not callable(more):
+        raise FeaturesModuleBroken(
+            use_case_dir / "features.py", f"it does not define {name}, for the variant"
+        )
+
+    def features(view: View) -> pl.DataFrame:
+        made: pl.DataFrame = usual(view)
+        if more is None or not variant.features:
+            return made
+        return made.join(more(view, made), on="entity", how="left", maintain_order="left")
+
+    made = ModuleType(f"{module.__name__}_{name}")
+    made.__dict__.update(features=features, baselines=module.baselines)
+    return made
 
 
 def code_hash(use_case_dir: Path) -> str:

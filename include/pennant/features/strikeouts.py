@@ -33,21 +33,26 @@ def market_of(quotes: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         entity, known_at, event_time; `line`, the lower median; `over`, the mean fair chance at the bookmakers
-        that ask at that line; `mean`, of the Poisson means that the single prices imply; `overround` and
-        `books`; `spread`, from the lowest such mean to the highest; `movement` of `mean` since the first.
+        that ask at that line; `mean`, of the Poisson means that the single prices imply; `even`, of those
+        that the lines alone would imply at even prices; `overround` and `books`; `spread`, from the lowest
+        `mean` of a bookmaker to the highest; `movement` of `mean` since the first.
     """
     snapshot = ["entity", "known_at"]
     near = (pl.col("over") - 0.5).abs()
     main = quotes.sort(*snapshot, "book", near, "line")
     main = main.unique([*snapshot, "book"], keep="first", maintain_order=True)
-    main = main.with_columns(poisson_mean(main["line"], main["over"]).alias("mean"))
+    half = pl.repeat(0.5, main.height, eager=True)
+    main = main.with_columns(
+        poisson_mean(main["line"], main["over"]).alias("mean"),
+        poisson_mean(main["line"], half).alias("even"),
+    )
     median = pl.col("line").quantile(0.5, interpolation="lower").over(snapshot)
     made = main.with_columns(median.alias("market")).group_by(snapshot, maintain_order=True)
     prices = made.agg(
         pl.col("event_time").first(),
         pl.col("market").first().alias("line"),
         pl.col("over").filter(pl.col("line") == pl.col("market")).mean(),
-        pl.col("mean").mean(),
+        pl.col("mean", "even").mean(),
         pl.col("overround").mean(),
         pl.len().cast(pl.Float64).alias("books"),
         (pl.col("mean").max() - pl.col("mean").min()).alias("spread"),

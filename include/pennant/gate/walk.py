@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from multiprocessing import get_context
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -101,14 +102,28 @@ class Period:
     sampled: dict[str, Floats]
 
 
-def material(use_case: TrainedUseCase, lake: Lake, settings: Settings, until: datetime) -> Material:
-    """Read what was known at `until`, and build the features of all events that have a label by then."""
+def material(
+    use_case: TrainedUseCase,
+    lake: Lake,
+    settings: Settings,
+    until: datetime,
+    module: ModuleType | None = None,
+) -> Material:
+    """Read what was known at `until`, and build the features of all events that have a label by then.
+
+    Args:
+        use_case: whose; with a variant as `declaration.variants.as_variant` gives it.
+        lake: where its data lies.
+        settings: say where its `features.py` lies.
+        until: the end of knowledge.
+        module: its functions; None loads them.
+    """
     tables = load_tables(use_case, lake, until)
     known = labels_of(use_case, tables).filter(~pl.col("void"))
     requests = requests_of(use_case, tables, use_case.schedules.start, until, until)
     asked = requests.join(known.select("entity"), on="entity", how="semi", maintain_order="left")
-    module = features_module(settings.use_cases / use_case.name)
-    made = feature_rows(use_case, module, tables, asked)
+    functions = module or features_module(settings.use_cases / use_case.name)
+    made = feature_rows(use_case, functions, tables, asked)
     if use_case.split.groups is not None:
         group = pl.col(use_case.split.groups).cast(pl.String).alias("group")
         made = made.join(asked.select("entity", group), on="entity", how="left", maintain_order="left")

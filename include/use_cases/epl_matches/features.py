@@ -173,6 +173,20 @@ def features(view: View) -> pl.DataFrame:
     )
 
 
+def at_kick_off(view: View, usual: pl.DataFrame) -> pl.DataFrame:
+    """What the closing prices of Pinnacle and of the market say together; null before kick-off.
+
+    Where one has no closing prices the other one stands alone; where none has, the opening ones do.
+    """
+    prices = view.own("matches", "closing", *(name for book in CLOSING for name in book))
+    logs = [_fair(prices, books).select(pl.all().log()) for books in (CLOSING[:1], CLOSING[1:])]
+    rows = pl.concat([logs[0], logs[1].select(pl.all().name.suffix("_2"))], how="horizontal")
+    mixed = rows.select(pl.mean_horizontal(name, f"{name}_2").exp().alias(name) for name in OUTCOMES)
+    shares = mixed.select(pl.all() / pl.sum_horizontal(OUTCOMES, ignore_nulls=False))
+    said = {name: pl.coalesce(pl.lit(shares[name]), f"opening_{name}") for name in OUTCOMES}
+    return usual.select("entity", *(chance.alias(f"closing_{name}") for name, chance in said.items()))
+
+
 def baselines(view: View) -> pl.DataFrame:
     """What Elo, expected goals and the bookmakers would say.
 

@@ -13,6 +13,7 @@ import polars as pl
 from pennant.features.blocks import day_of, last_played, rolling_mean
 from pennant.features.clubs import ClubKnowledge, club_knowledge
 from pennant.features.market import american_probability
+from pennant.features.names import letters, mark, spelt
 from pennant.features.strikeouts import (
     concluded_sites,
     decayed_rate,
@@ -58,6 +59,8 @@ EXPONENTS = {"opponent": 0.95, "park": 0.77, "venue": 0.03}
 """Of a log-linear model of the starts before June 2025."""
 MOMENTUM = 0.25
 """How much of a price's way since the first one is still to come; by the prices of 3 June to 14 July 2025."""
+OWN_PART = 0.25
+"""Of the log of what form says, the rest being the lines'; on the same prices .2 to .35 are alike."""
 LAST_STARTS = Windows(("strikeouts", "batters_faced"), last=(3, 10), dtype=pl.Float64)
 PITCHER, NAME = pl.col("pitcher_id"), pl.col("pitcher_name")
 
@@ -120,7 +123,7 @@ def features(view: View) -> pl.DataFrame:
         "day_of_year": view.requests["event_time"].dt.ordinal_day(),
     }
     made = pl.DataFrame(columns).with_columns(log_expected=_expected())
-    prices = {f"market_{name}": asked[name] for name in asked.columns}
+    prices = {f"market_{name}": asked[name] for name in asked.columns if name != "even"}
     return pl.concat([view.requests.select("entity"), made, pl.DataFrame(prices)], how="horizontal")
 
 
@@ -129,6 +132,19 @@ def _expected() -> pl.Expr:
     park, venue, opponent = (pl.col(name) for name in ("log_park", "venue", "log_opponent_recent"))
     met = EXPONENTS["opponent"] * opponent.fill_null(0.0) + EXPONENTS["park"] * park
     return pl.col("log_rate_300d") + pl.col("log_start_batters_150d") + met + EXPONENTS["venue"] * venue
+
+
+def at_first_pitch(view: View, usual: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
+    """What the last prices before the first pitch say, going on as they went; without a price, form."""
+    moved = pl.col("market_mean") + MOMENTUM * pl.col("market_movement")
+    return usual.select("entity", priced_strikeouts=pl.coalesce(moved, pl.col("log_expected").exp()))
+
+
+def at_the_line(view: View, usual: pl.DataFrame) -> pl.DataFrame:
+    """What the bookmakers' last lines and form say together; what is asked for over and under is not read."""
+    even = pl.lit(view.join(_pitcher_and_day(), market, "even")["even"]).log()
+    mixed = OWN_PART * pl.col("log_expected") + (1.0 - OWN_PART) * even
+    return usual.select("entity", lined_strikeouts=pl.coalesce(mixed, "log_expected").exp())
 
 
 def baselines(view: View) -> pl.DataFrame:
@@ -190,7 +206,7 @@ def _told(known: View | Known) -> pl.DataFrame:
                 "known_at",
                 "day",
                 pl.col(f"{side}_team").alias("club"),
-                pl.col(f"{side}_pitcher").str.replace(r"-[LRS]?$", "").pipe(_letters).alias("mark"),
+                pl.col(f"{side}_pitcher").str.replace(r"-[LRS]?$", "").pipe(letters).alias("mark"),
             )
             for side in ("home", "away")
         ]
@@ -200,7 +216,7 @@ def _told(known: View | Known) -> pl.DataFrame:
         pl.col("known_at").alias("listed_at"),
         _day().alias("day"),
         PITCHER.alias("pitcher"),
-        _mark().alias("mark"),
+        mark(NAME).alias("mark"),
     )
     found = written.join(marks, on=["day", "mark"], how="inner").unique(["day", "mark", "pitcher"])
     alone = ~pl.struct("day", "mark").is_duplicated()
@@ -231,14 +247,14 @@ def _rates(view: View) -> dict[str, pl.Series]:
     long = pl.col("batters_faced") >= LONG_BATTERS
     share = pl.when(long).then(1.0).otherwise(RELIEF_SHARE)
     games = _games(view).with_columns(pl.col("strikeouts") * share)
-    told = view.events("earlier", "result").with_columns(entity=_spelt(pl.col("player_name")))
+    told = view.events("earlier", "result").with_columns(entity=spelt(pl.col("player_name")))
     earlier = told.with_columns(strikeouts=pl.col("so") * share)
     today, league = _today(view), _league(view)
     made = {"league_rate": league}
     every = [(f"rate_{days}d", days, pl.lit(value=True)) for days in FORM_DAYS]
     for name, days, chosen in [*every, ("start_rate_300d", 300, long)]:
         sums = pl.DataFrame({each: [0.0] * len(today) for each in counts})
-        for who, rows in ((PITCHER, games), (_spelt(NAME), earlier)):
+        for who, rows in ((PITCHER, games), (spelt(NAME), earlier)):
             held = view.asof(who, faded_sums(rows.filter(chosen), counts, days), *counts, "day")
             sums += faded_to(today, held, days)
         out, faced = sums.get_columns()
@@ -246,7 +262,7 @@ def _rates(view: View) -> dict[str, pl.Series]:
         if name in ("rate_25d", "rate_300d"):
             made[f"log_faced_{days}d"] = faced.log1p()
     rate = shrunk_rate(told, "so", "batters_faced", BATTERS_OF_PRIOR, LEAGUE_GAMES)
-    return {**made, "earlier_strikeout_rate": view.asof(_spelt(NAME), rate)["value"]}
+    return {**made, "earlier_strikeout_rate": view.asof(spelt(NAME), rate)["value"]}
 
 
 def _work(view: View) -> dict[str, pl.Series]:
@@ -379,17 +395,3 @@ def _day() -> pl.Expr:
 
 def _in_season() -> pl.Expr:
     return pl.concat_str(PITCHER, pl.lit(" "), pl.col("season").cast(pl.String))
-
-
-def _spelt(name: pl.Expr) -> pl.Expr:
-    """A name without accents, dots and capitals, as two sources can agree on it."""
-    return name.str.normalize("NFD").str.to_lowercase().str.replace_all(r"[^a-z ]", "")
-
-
-def _letters(name: pl.Expr) -> pl.Expr:
-    return name.str.normalize("NFD").str.to_uppercase().str.replace_all(r"[^A-Z]", "").str.slice(0, 9)
-
-
-def _mark() -> pl.Expr:
-    """`Clayton Kershaw` as the archive writes it: the initial and the surname."""
-    return _letters(NAME.str.slice(0, 1) + NAME.str.replace(r"^\S+\s+", ""))

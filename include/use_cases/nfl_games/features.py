@@ -8,7 +8,7 @@ from datetime import timedelta
 import polars as pl
 
 from pennant.features.elo import EloRules, elo, elo_difference, elo_probability
-from pennant.features.market import moneyline_probability, spread_probability
+from pennant.features.market import american_probability, moneyline_probability, spread_probability
 from pennant.features.quarterbacks import (
     Effect,
     StarterRules,
@@ -67,6 +67,10 @@ PASSING, RUNNING, INTERCEPTION, LOST_FUMBLE = 0.58, 0.47, 2.1, 3.0
 """What lines follow of an expected point added by a pass or a run; points given back per turnover."""
 REST_DAYS = (4, 12)
 """Less or more rest than this is worth no more."""
+SPREAD = 0.25
+"""Weight of the spread in the closing chance. On 3,062 games of 2006 to 2017 the log loss of the moneyline in
+proportion is .6099, of the mixture .0003 less (standard error .0002); the own expected line in it, which was
+fitted on these seasons, took another .0002, which nobody can tell from luck."""
 TABLES_ZONE = "America/New_York"
 """Both tables date a game by the day in the east of the United States, wherever it is played."""
 
@@ -110,6 +114,25 @@ def features(view: View) -> pl.DataFrame:
         _elo_difference(view, games).alias("elo_difference"),
         NEUTRAL.cast(pl.Float64).alias("neutral_field"),
     )
+
+
+def at_kick_off(view: View, usual: pl.DataFrame) -> pl.DataFrame:  # noqa: ARG001
+    """The closing prices as one chance; null before kick-off.
+
+    Moneyline and spread are two markets on one game: their logits are mixed. Where one is missing the other
+    one stands alone.
+    """
+    lines = view.own("games", "lines", "spread_line", "home_moneyline", "away_moneyline")
+    home, away = (american_probability(pl.col(f"{side}_moneyline")) for side in ("home", "away"))
+    # Shin's way, which for two outcomes takes the same from both.
+    moneyline = _logit((1.0 + home - away) * 0.5)
+    spread = _logit(spread_probability(pl.col("spread_line")))
+    mixed = pl.coalesce(moneyline + SPREAD * (spread - moneyline), moneyline, spread)
+    return lines.select(view.requests["entity"], closing_chance=1.0 / (1.0 + (-mixed).exp()))
+
+
+def _logit(chance: pl.Expr) -> pl.Expr:
+    return (chance / (1.0 - chance)).log()
 
 
 def baselines(view: View) -> pl.DataFrame:
