@@ -71,10 +71,15 @@ def test_fresh_labels_are_held_as_often_as_declared(
     planted_task: Any, task: str, method: str, wanted: float
 ) -> None:
     world = planted_task(task)
-    use_case = world.declare(interval=method, interval_coverage=wanted)
-    _, held = fresh(world, use_case, 1500, 3)
+    column = "position_x" if task == "trajectory" else "strength"
+    halves = {"below": {"column": column, "below": 0}, "above": {"column": column, "at_least": 0}}
+    use_case = world.declare(interval=method, interval_coverage=wanted, slices=halves)
+    x, held = fresh(world, use_case, 1500, 3)
     shares = np.atleast_1d(held.mean(axis=0))
     assert all(at_least(share, wanted, 1000) for share in shares), shares
+    for name, mask in coverage.masks(use_case, x, world.features).items():
+        # Noise is even here, so that half of the rows are held as often as all.
+        assert all(at_least(share, wanted, 500) for share in np.atleast_1d(held[mask].mean(axis=0))), name
     if task != "count":  # whole numbers cannot be held exactly so often
         assert (shares <= wanted + 0.05).all(), shares
 
