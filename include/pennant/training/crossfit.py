@@ -6,10 +6,11 @@ from zlib import crc32
 
 import numpy as np
 
-from pennant.declaration.model import TrainedUseCase
+from pennant.declaration.model import Member, TrainedUseCase
 from pennant.training.losses import Floats, Indices
 from pennant.training.members.base import FittedMember, Parameters
 from pennant.training.members.kinds import KINDS
+from pennant.training.problem import Problem
 from pennant.training.rows import TrainingRows
 from pennant.training.split import recency_weights
 
@@ -35,6 +36,12 @@ class OutOfFold:
         return [self.members[name] for name in (self.members if names is None else names)]
 
 
+def problem_for(member: Member, problem: Problem) -> Problem:
+    """The problem with what only this member is told: its columns, its sequence."""
+    sequence = tuple(tuple(event) for event in member.sequence)
+    return replace(problem, columns=tuple(member.columns), sequence=sequence)
+
+
 def member_seed(use_case: TrainedUseCase, member: str) -> int:
     """The seed of a member's own randomness: the declared seed, parted by the member's name."""
     return (use_case.training.search.seed * 1_000_003 + crc32(member.encode())) % 2**31
@@ -55,7 +62,7 @@ def fold_by_fold(
                 rows.fold_weight(fold, half_life),
                 chosen[name],
                 member_seed(use_case, name),
-                replace(rows.problem, columns=tuple(member.columns)),
+                problem_for(member, rows.problem),
             )
             models[name].append(fitted)
             members[name].append(fitted.predict(rows.x[fold.validate]))
@@ -86,7 +93,7 @@ def fit_all(
             rows.weight,
             chosen[name],
             member_seed(use_case, name),
-            replace(rows.problem, columns=tuple(member.columns), sequence=tuple(map(tuple, member.sequence))),
+            problem_for(member, rows.problem),
         )
         for name, member in use_case.training.members.items()
     }
