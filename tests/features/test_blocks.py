@@ -10,20 +10,11 @@ from hypothesis import strategies as st
 
 from pennant.features.blocks import decayed_mean, expanding_mean, last_played, rolling_mean, sides, win_rate
 from pennant.features.elo import EloRules, elo, elo_probability
-from pennant.features.lines import LineRules, line_ratings
 from pennant.features.market import moneyline_probability, spread_probability
 
 START = datetime(2024, 9, 1, 18, tzinfo=UTC)
 TEAMS = ["a", "b", "c"]
 FIVE_THIRTY_EIGHT = EloRules(k=20, home_advantage=65, newcomer=1300, season_reversion=1 / 3, margin=True)
-LINES = LineRules(
-    line_gain=0.5,
-    surprise_gain=0.1,
-    surprise_cap=20,
-    season_reversion=0.4,
-    home_field=2.5,
-    home_field_gain=0.01,
-)
 
 
 def games(*played: tuple[str, str, int, int], season: int = 2024) -> pl.DataFrame:
@@ -67,8 +58,6 @@ BLOCKS = {
     "wins": lambda played: win_rate(rows_of(played), "goals", 4),
     "last played": lambda played: last_played(rows_of(played)),
     "elo": elo_of,
-    "lines": lambda played: line_ratings(played, LINES).teams,
-    "home field": lambda played: line_ratings(played, LINES).home_field,
 }
 pair = st.sampled_from([(home, away) for home in TEAMS for away in TEAMS if home != away])
 results = st.lists(st.tuples(pair, st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=25)
@@ -146,23 +135,6 @@ def test_two_results_of_one_moment_leave_the_later_word():
     timeline = BLOCKS["expanding"](played)
     assert timeline.select("entity", "known_at").is_unique().all()
     assert of(timeline, "a") == pytest.approx([3])
-
-
-def test_line_ratings_come_to_what_the_lines_say():
-    strength = {"a": 6.0, "b": 0.0, "c": -6.0}
-    pairs = [(home, away) for home in TEAMS for away in TEAMS if home != away] * 40
-    played = games(*((home, away, 0, 0) for home, away in pairs))
-    line = pl.Series([strength[home] - strength[away] + 2.5 for home, away in pairs])
-    told = line_ratings(played.with_columns(spread_line=line, margin=line), LINES)
-    final = dict(told.teams.unique("entity", keep="last").select("entity", "value").iter_rows())
-    assert final == pytest.approx(strength, abs=0.05)
-    assert told.home_field["value"][-1] == pytest.approx(2.5, abs=0.05)
-
-
-def test_a_surprise_moves_a_rating_no_further_than_its_cap():
-    even = games(("a", "b", 0, 0)).with_columns(spread_line=2.5)
-    big, bigger = (line_ratings(even.with_columns(margin=margin), LINES).teams for margin in (60, 90))
-    assert of(big, "a") == of(bigger, "a") == pytest.approx([0.1 * 20 / 2])
 
 
 def test_american_prices_lose_their_margin_in_proportion():
