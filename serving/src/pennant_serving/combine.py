@@ -57,20 +57,30 @@ class Combination:
             mixed += (weight if each.ndim == 1 else weight[:, None]) * each
         return mixed
 
+    def linear_slopes(self, weights: Floats) -> Floats | None:
+        """`slopes` where they are the same everywhere: of numbers and of a path's x and y; else None."""
+        if self._task not in {"regression", "trajectory"}:
+            return None
+        outputs = 2 if self._task == "trajectory" else 1
+        return self._factors(weights)[:, :, None, None] * np.eye(outputs)
+
     def slopes(self, predictions: list[Floats], weights: Floats) -> Floats:
-        """Of the combined link in each member's link, shape (n, members, outputs, outputs of the member)."""
-        combined = self.combine(predictions, weights)
-        if self._stacking is not None:
-            weights = np.tile(self._stacking.coefficients, (len(weights), 1))
+        """Of the combined link in each member's link, shape (n, members, outputs, outputs of the member).
+
+        Of probabilities; see `linear_slopes` for the rest.
+        """
+        combined, weights = self.combine(predictions, weights), self._factors(weights)
         if self._task == "binary":
             parts = self._of_logits(np.stack(predictions, axis=1), combined, weights)
             return parts[:, :, None, None]
         if self._task == "multiclass":
             return self._of_classes(np.stack(predictions, axis=1), combined, weights)
-        if self._task == "count":
-            return self._of_means(predictions, combined, weights)[:, :, None, None]
-        outputs = 2 if self._task == "trajectory" else 1
-        return weights[:, :, None, None] * np.eye(outputs)
+        return self._of_means(predictions, combined, weights)[:, :, None, None]
+
+    def _factors(self, weights: Floats) -> Floats:
+        if self._stacking is None:
+            return weights
+        return np.tile(self._stacking.coefficients, (len(weights), 1))
 
     def _stacked(self, predictions: list[Floats], coefficients: list[float]) -> Floats:
         total = np.zeros_like(predictions[0])

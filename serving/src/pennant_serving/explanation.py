@@ -83,6 +83,9 @@ class Explaining:
 
     def _slopes(self, bias: Floats, reached: Floats, weights: Floats) -> Floats:
         """Mean slopes on the line, shape (n, members, outputs, outputs of the member)."""
+        same = self._combination.linear_slopes(weights)
+        if same is not None:
+            return same
         total = np.zeros((*bias.shape, bias.shape[2]))
         for node, share in zip(_NODES, _SHARES, strict=True):
             at = bias + (node + 1.0) / 2.0 * (reached - bias)

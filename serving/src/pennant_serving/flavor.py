@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pennant_serving.bundle import Bundle, load
+from pennant_serving.golden import flattened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,8 @@ class BundleModel:
         """Score a frame that has every input of the contract.
 
         Returns:
-            A frame with the same index and the columns prediction, low, high (probabilities).
+            A frame with the same index and the columns prediction, low, high; where they are several numbers,
+            one column for each, such as prediction_0 and low_0. Of a path, low holds the radii.
 
         Raises:
             ValueError: a column of the contract is absent.
@@ -41,7 +43,7 @@ class BundleModel:
                 f"columns {absent} are absent; found {list(model_input.columns)}; allowed are {names}"
             )
         scores = self.bundle.predict(model_input[names].to_numpy(dtype=np.float64, na_value=np.nan))
-        found = {"prediction": scores.prediction, "low": scores.low, "high": scores.high}
+        found = flattened(scores, self.bundle.task, ("prediction", "low", "high"))
         return pd.DataFrame(found, index=model_input.index)
 
 

@@ -30,9 +30,14 @@ def expected_columns(scores: Scores, task: Task) -> dict[str, Floats]:
     An array of one dimension is a column without a number. A path has radii, in `expected_low_<step>`, and
     no high.
     """
-    arrays = {"expected": scores.prediction, "expected_low": scores.low, "expected_high": scores.high}
+    return flattened(scores, task, ("expected", "expected_low", "expected_high"))
+
+
+def flattened(scores: Scores, task: Task, names: tuple[str, str, str]) -> dict[str, Floats]:
+    """Prediction, low and high under these names, one column for each number; see `expected_columns`."""
+    arrays = dict(zip(names, (scores.prediction, scores.low, scores.high), strict=True))
     if task == "trajectory":
-        del arrays["expected_high"]
+        del arrays[names[2]]
     columns: dict[str, Floats] = {}
     for name, values in arrays.items():
         if values.ndim == 1:
