@@ -1,4 +1,4 @@
-"""A transformer's whole way: searched in a study, mixed with others, written, loaded and scored by serving."""
+"""A transformer's whole way: searched in a study, mixed with others, written, loaded, scored by serving."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
