@@ -76,7 +76,28 @@ def test_the_reference_rows_spread_over_all_confidences(uneven: tuple[Path, Any]
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300))
 def test_percentiles_never_fall_and_reach_from_least_to_most(values: list[float]) -> None:
-    found = percentiles(np.array(values), np.array(values))["width"]
+    told = percentiles(np.array(values), np.array(values))
+    if len(set(values)) == 1:
+        assert told is None, "nothing orders rows that are all alike"
+        return
+    assert told is not None
+    found = told["width"]
     assert len(found) == 101
     assert (np.diff(found) >= 0).all()
     assert (found[0], found[-1]) == (min(values), max(values))
+
+
+def test_one_member_with_one_width_is_told_without_a_confidence(
+    planted_task: Any, tmp_path: Path, new_database: Callable[[], str]
+) -> None:
+    settings, lake, url = Settings(home=tmp_path / "home"), Lake((tmp_path / "lake").as_uri()), new_database()
+    ensure_keys(settings.secrets)
+    world = planted_task("regression")
+    use_case = world.declare(members={"linear": {"kind": "ridge"}}, interval="split_conformal")
+    snapshot = world.league(400).put(lake)
+    plan = search.prepare(use_case, snapshot, lake, url)
+    search.run_shard(use_case, snapshot, lake, url, plan.study, 0)
+    fit(use_case, snapshot, lake, url, plan.study, tmp_path / "bundle", settings, "author@example.org")
+    assert "confidence" not in json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+    loaded = serving.load(tmp_path / "bundle", None, allow_unsigned=True)
+    assert np.isnan(loaded.predict(world.draw(10, 1)[0]).confidence).all()

@@ -127,6 +127,46 @@ def test_slices_that_are_held_as_declared_give_no_warning(planted_task: Any) -> 
     assert warned <= binom.ppf(0.999, 10, 0.1)
 
 
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [("regression", "split_conformal"), ("regression", "quantiles"), ("trajectory", "split_conformal")],
+)
+def test_no_model_that_saw_a_row_takes_part_in_its_score(planted_task: Any, task: str, method: str) -> None:
+    world = planted_task(task)
+    use_case = world.declare(interval=method, ensemble="voting")
+    data, fitted = trained(world, use_case, 600, 1)
+    last = data.folds[-1].validate
+    changed, kept = last[: len(last) // 2], last[len(last) // 2 :]
+    y = data.y.copy()
+    y[changed] += 50.0  # only a model that was trained on these could tell
+    otherwise = replace(data, y=y)
+    refitted = fit.fit_rows(use_case, otherwise, parameters.space(use_case, None).complete({}))
+    same = np.isin(fitted.oof.index, np.concatenate([*(f.validate for f in data.folds[:-1]), kept]))
+    before, after = scores_of(use_case, data, fitted), scores_of(use_case, otherwise, refitted)
+    assert (before[same] == after[same]).all()
+    assert (before[~same] != after[~same]).all()
+
+
+def scores_of(use_case: Any, data: Any, fitted: Any) -> Floats:
+    """The scores that the interval is made of, as `fit` asks for them."""
+    found = fit._interval(use_case, data, fitted)[1]
+    assert found is not None
+    return found.scores
+
+
+def test_an_overfitted_model_is_not_believed(planted_task: Any) -> None:
+    deep = {"max_depth": 8, "n_estimators": 150, "learning_rate": 0.2, "min_child_weight": 0}
+    world = planted_task("regression")
+    use_case = world.declare(
+        members={"trees": {"kind": "xgboost", "fixed": deep}}, interval="split_conformal"
+    )
+    data, fitted = trained(world, use_case, 600, 2)
+    x, y = world.draw(FRESH, 900)
+    half_width = fit.interval_of(use_case, data, fitted).to_json()["half_widths"][0]
+    assert (np.abs(data.y - fitted.predict(data.x)) <= half_width / 2).mean() > 0.99, "it is overfitted"
+    assert at_least(float((np.abs(y - fitted.predict(x)) <= half_width).mean()), 0.9, 450)
+
+
 def test_coverage_is_told_only_of_folds_that_came_later(planted_task: Any) -> None:
     world = planted_task("regression")
     use_case = world.declare()

@@ -117,7 +117,8 @@ def _scored(
     index = sample.reference_index(rows, use_case.training.search.seed)
     x, y = rows.x[index], rows.y[index]
     told = _read(manifest, files).predict(x)
-    whole = {**manifest, "confidence": percentiles(told.width, told.disagreement)}
+    ranked = percentiles(told.width, told.disagreement)
+    whole = dict(manifest) if ranked is None else {**manifest, "confidence": ranked}
     scorer = _read(whole, files)
     golden = sample.golden_rows(use_case, x, sample.ordering(rows.problem, told.prediction))
     expected = _expected(scorer.predict(golden), use_case.task)

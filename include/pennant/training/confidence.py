@@ -15,8 +15,14 @@ from pennant.training.losses import Floats
 PERCENTILES = np.linspace(0.0, 100.0, 101)
 
 
-def percentiles(widths: Floats, disagreement: Floats) -> dict[str, list[float]]:
-    """The `confidence` of bundle.json: each percentile from 0 to 100 of both, over the reference rows."""
+def percentiles(widths: Floats, disagreement: Floats) -> dict[str, list[float]] | None:
+    """The `confidence` of bundle.json: each percentile from 0 to 100 of both, over the reference rows.
+
+    None where all rows are alike in both, as those of one member with one width: nothing orders them, and a
+    confidence of 1 for all would promise what nobody measured.
+    """
+    if np.ptp(widths) == 0.0 and np.ptp(disagreement) == 0.0:
+        return None
     return {
         "width": _rising(widths),
         "disagreement": _rising(disagreement),
