@@ -9,7 +9,7 @@ import polars as pl
 
 from pennant.declaration.model import UseCase
 from pennant.features.errors import ClockViolation, FeaturesMismatch, FeaturesModuleBroken
-from pennant.gate.score import scored
+from pennant.gate.score import ContractMismatch, problem_of, scored
 from pennant.gate.tables import ScoreTable, Unscorable
 from pennant.registry.models import ModelVersion
 from pennant.security.signing import PUBLIC_NAME
@@ -56,8 +56,9 @@ class Contender:
             return self.found
         bundle = self.found.bundle
         try:
+            problem_of(use_case, bundle)
             its = rows if own is None else own(rows, bundle.inputs)
-        except (FeaturesMismatch, FeaturesModuleBroken, ClockViolation) as error:
+        except (ContractMismatch, FeaturesMismatch, FeaturesModuleBroken, ClockViolation) as error:
             return Unscorable(self.name, "contract_mismatch", str(error), bundle.sha256)
         return scored(use_case, its, bundle, self.name)
 

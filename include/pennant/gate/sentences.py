@@ -99,7 +99,7 @@ def slice_reasons(found: SliceResult, min_rows: int) -> list[Reason]:
         broken = found.loss > found.max_loss
         text = (
             f"Slice {found.name} ({found.rows} rows): loss {found.loss:.4f}"
-            f"{_span(found.loss_low, found.loss_high)}, floor {found.max_loss:g}."
+            f"{_span(found.loss_low, found.loss_high, sign='')}, floor {found.max_loss:g}."
         )
         numbers = {"slice": found.name, "n": found.rows, "loss": found.loss, "limit": found.max_loss}
         numbers |= {"low": found.loss_low, "high": found.loss_high}
@@ -161,5 +161,5 @@ def _compared(code: str, argues_for: Outcome, found: Comparison, verdict: str) -
     return Reason(code, argues_for, text, {"other": found.name, **numbers})
 
 
-def _span(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" [{low:+.4f}, {high:+.4f}]"
+def _span(low: float | None, high: float | None, sign: str = "+") -> str:
+    return "" if low is None or high is None else f" [{low:{sign}.4f}, {high:{sign}.4f}]"
