@@ -1,34 +1,65 @@
-"""Worlds with planted truth for the gate's certificate: who is better is known, because it was made so.
+"""Simulated judgements: what is handed to the judge, made of planted rows by a plan."""
 
-Rows fall on days of unequal size. The true probability of a row is sigmoid(z), z normal. A forecaster
-sees z + error and says the probability that follows from it, so that an honest forecaster is calibrated
-however large its error. Part of the error is shared by all rows of a day: paired differences are then
-correlated within days, as they are when one model misreads an evening.
-"""
-
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pennant.declaration.model import Gate
-from pennant.gate.interval import Metric
-from pennant.gate.tables import Floats, ScoreTable, Unscorable
+from pennant.gate.planted import DAY_SHARE, Picks, PlantedRows, chances_by_level, picks
+from pennant.gate.planted_link import Link, link_of
+from pennant.gate.tables import ScoreTable, Unscorable
+from pennant.training.losses import Floats
 
-SPREAD = 1.2
-"""Standard deviation of the true logits: games between unequal teams."""
-SMALL, MIDDLE, LARGE = 0.2, 0.8, 1.8
-"""Standard deviations of a good, an average and a bad forecaster's error, in logits."""
-DAY_SHARE = 0.2
-"""Share of an error's variance that all rows of a day have in common."""
-_CHUNK = 250
+CHUNK = 100
+"""Worlds that are drawn at once."""
+LEAKED_SHARE = 0.1
+"""Share of the rows whose label a partly leaky challenger has seen."""
+
+Change = Literal[
+    "none",
+    "tied",
+    "itself",
+    "leaky",
+    "partly_leaky",
+    "not_a_number",
+    "other_rows",
+    "challenger_unscorable",
+    "champion_unscorable",
+    "first",
+    "first_equal",
+]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How worlds are planted.
+
+    Attributes:
+        sees: deviations, in units of the link, of what challenger and champion see.
+        day_share: share of their variance that all rows of a day have in common.
+        shift: moves the level of the truth, and neither forecaster knows; days of a high level come oftener.
+        bias: added to what the challenger sees, in every row.
+        wrong: error, up or down, that the challenger takes for truth in the slice `within`.
+        within: see `wrong`.
+        rows: of a judgement; as many as usual when None.
+        change: what else is done to the tables.
+    """
+
+    sees: tuple[float, float]
+    day_share: float = DAY_SHARE
+    shift: float = 0.0
+    bias: float = 0.0
+    wrong: float = 0.0
+    within: str = ""
+    rows: int | None = None
+    change: Change = "none"
 
 
 @dataclass(frozen=True)
 class World:
-    """One simulated judgement: what is handed to the judge."""
+    """One simulated judgement."""
 
     challenger: ScoreTable | Unscorable
     champion: ScoreTable | Unscorable | None
@@ -37,111 +68,179 @@ class World:
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The raw material of one world: n rows with truth, outcome and the day they fall on."""
+class Planter:
+    """Draws worlds from planted rows."""
 
-    entity: NDArray[np.str_]
-    event_time: NDArray[np.datetime64]
-    z: Floats
-    label: Floats
-    day_noise: Floats
-    row_noise: Floats
-    slice_noise: Floats
+    planted: PlantedRows
+    required: tuple[str, ...]
+    rows: int
 
-    def forecast(self, who: int, error: float, day_share: float = DAY_SHARE, bias: float = 0.0) -> Floats:
-        """Probabilities of forecaster number `who` (0 or 1) with this standard deviation of error."""
-        noise = np.sqrt(day_share) * self.day_noise[who] + np.sqrt(1 - day_share) * self.row_noise[who]
-        return honest(self.z + error * noise, error, bias)
+    def worlds(self, plan: Plan, count: int, seed: Sequence[int]) -> Iterator[World]:
+        """`count` independent worlds; the same plan and seed give the same."""
+        for batch in self.batches(plan, count, seed):
+            yield from batch.worlds()
 
-    def table(self, name: str, prediction: Floats, bundle: str = "") -> ScoreTable:
-        return ScoreTable(name, self.entity, self.event_time, self.label, prediction, bundle)
-
-
-def draws(rows: int, count: int, seed: int) -> Iterator[Draw]:
-    """`count` independent draws of `rows` rows on about rows/8 days of unequal size."""
-    days = max(6, rows // 8)
-    edges = np.cumsum(1.0 / np.arange(1, days + 1) ** 0.5)
-    day = np.searchsorted(edges / edges[-1], (np.arange(rows) + 0.5) / rows)
-    event_time = np.datetime64("2024-01-01T18:00", "us") + day.astype("timedelta64[D]")
-    entity = np.array([f"row-{at:05d}" for at in range(rows)])
-    rng = np.random.default_rng(seed)
-    for start in range(0, count, _CHUNK):
-        many = min(_CHUNK, count - start)
-        z = SPREAD * rng.standard_normal((many, rows))
-        label = (rng.random((many, rows)) < _sigmoid(z)).astype(np.float64)
-        by_day = rng.standard_normal((many, 2, days))[:, :, day]
-        by_row = rng.standard_normal((many, 2, rows))
-        slices = rng.random((many, rows))
-        for at in range(many):
-            yield Draw(entity, event_time, z[at], label[at], by_day[at], by_row[at], slices[at])
+    def batches(self, plan: Plan, count: int, seed: Sequence[int]) -> "Iterator[Batch]":
+        """The same worlds, at most `CHUNK` together."""
+        rng = np.random.default_rng(list(seed))
+        link = link_of(self.planted)
+        chances = chances_by_level(self.planted, link.level()) if plan.shift else None
+        for start in range(0, count, CHUNK):
+            many = min(CHUNK, count - start)
+            drawn = picks(self.planted, many, plan.rows or self.rows, rng, chances)
+            yield Batch(self, plan, link, drawn, rng)
 
 
-def simple(draw: Draw, policy: Gate, baselines: tuple[str, ...], errors: tuple[float, float]) -> World:
-    """A challenger and a champion with errors of these sizes; every baseline is the base rate."""
-    constant = np.full(len(draw.label), 0.5)
-    return World(
-        draw.table("challenger", draw.forecast(0, errors[0]), "planted-challenger"),
-        draw.table("champion", draw.forecast(1, errors[1]), "planted-champion"),
-        {name: draw.table(name, constant) for name in baselines},
-        dict.fromkeys(policy.slices, draw.slice_noise < 0.2),
-    )
+class Batch:
+    """Worlds that are drawn together; flat arrays hold the rows of all, world after world.
 
-
-def with_champion(world: World, change: Callable[[ScoreTable], ScoreTable | Unscorable]) -> World:
-    """The same world with another champion."""
-    if not isinstance(world.champion, ScoreTable):
-        raise TypeError(f"this world's champion is {world.champion!r}, not a score table")
-    return replace(world, champion=change(world.champion))
-
-
-def with_challenger(world: World, change: Callable[[ScoreTable], ScoreTable | Unscorable]) -> World:
-    """The same world with another challenger."""
-    if not isinstance(world.challenger, ScoreTable):
-        raise TypeError(f"this world's challenger is {world.challenger!r}, not a score table")
-    return replace(world, challenger=change(world.challenger))
-
-
-def honest(seen: Floats, error: float, bias: float = 0.0) -> Floats:
-    """P(label = 1) given a signal `seen` = z + error, plus a planted bias in logits.
-
-    z given the signal is normal; the mean of sigmoid over it is taken by MacKay's (1992) approximation
-    sigmoid(mean / sqrt(1 + pi variance / 8)).
+    Attributes:
+        at: (worlds * rows,) places in the planted rows.
+        label: drawn anew, of the task's shape.
+        challenger: its predictions.
+        champion: its predictions.
     """
-    trust = SPREAD**2 / (SPREAD**2 + error**2)
-    variance = trust * error**2
-    return _sigmoid(bias + trust * seen / np.sqrt(1 + np.pi * variance / 8))
+
+    def __init__(
+        self, planter: Planter, plan: Plan, link: Link, drawn: Picks, rng: np.random.Generator
+    ) -> None:
+        self.planted, self.required, self.plan = planter.planted, planter.required, plan
+        self.link, self.drawn = link, drawn
+        self.many, self.rows = drawn.at.shape
+        self.at = at = drawn.at.ravel()
+        seen = [size * drawn.noise(rng, plan.day_share, link.width) for size in plan.sees]
+        flips = np.where(drawn.noise(rng, 1.0, 1) < 0, -1.0, 1.0).ravel()
+        self.label = link.redraw(at, seen[0] + seen[1], plan.shift, flips, rng)
+        taken = seen[0] + plan.bias + self._wrong(at, rng)
+        self.challenger = link.forecast(at, taken, plan.sees[1])
+        self.champion = link.forecast(at, seen[1], plan.sees[0])
+        self.interval = link.interval(at, self.challenger, plan.sees[1])
+        self.spots = rng.random((self.many, self.rows)) < LEAKED_SHARE
+        self.entity = np.array([f"row-{place:06d}" for place in range(self.rows)])
+        moment = self.planted.event_time
+        self.clock = moment - moment.astype("datetime64[D]")
+
+    def _wrong(self, at: NDArray[np.intp], rng: np.random.Generator) -> Floats | float:
+        if not self.plan.wrong:
+            return 0.0
+        sign = np.where(rng.random((len(at), self.link.width)) < 0.5, -1.0, 1.0)
+        return np.asarray(self.plan.wrong * sign * self.planted.slices[self.plan.within][at][:, None])
+
+    def worlds(self) -> Iterator[World]:
+        change = _CHANGES[self.plan.change]
+        for number in range(self.many):
+            yield change(self._case(number))
+
+    def _case(self, number: int) -> "_Case":
+        at = self.drawn.at[number]
+        part = slice(number * self.rows, (number + 1) * self.rows)
+        first = np.datetime64("2024-01-01", "us")
+        event_time = first + self.drawn.day[number].astype("timedelta64[D]") + self.clock[at]
+        label, problem = self.label[part], self.planted.problem
+        challenger = ScoreTable(
+            "challenger",
+            self.entity,
+            event_time,
+            label,
+            self.challenger[part],
+            "planted-challenger",
+            problem=problem,
+        )
+        champion = replace(
+            challenger, name="champion", prediction=self.champion[part], bundle_sha256="planted-champion"
+        )
+        if self.interval is not None:
+            low, high, coverage = self.interval
+            challenger = replace(challenger, low=low[part], high=high[part], coverage=coverage)
+        baselines = {name: self._baseline(name, at, champion) for name in self.required}
+        masks = {name: mask[at] for name, mask in self.planted.slices.items()}
+        world = World(challenger, champion, baselines, masks)
+        return _Case(world, challenger, champion, self.link, self.spots[number], self.required)
+
+    def _baseline(self, name: str, at: NDArray[np.intp], like: ScoreTable) -> ScoreTable:
+        found = self.planted.baselines[name]
+        place = np.cumsum(found.given) - 1
+        has = found.given[at]
+        rows = like if has.all() else like.take(has)
+        return replace(rows, name=name, prediction=found.p[place[at[has]]], bundle_sha256="")
 
 
-def expected_loss(metric: Metric, error: float) -> float:
-    """Mean loss of a forecaster with this error, by Gauss-Hermite quadrature over truth and error."""
-    nodes, weights = _quadrature()
-    z = SPREAD * nodes[:, None]
-    p, truth = honest(z + error * nodes[None, :], error), _sigmoid(z)
-    if metric == "brier":
-        loss = truth * (1 - p) ** 2 + (1 - truth) * p**2
-    else:
-        loss = -truth * np.log(p) - (1 - truth) * np.log1p(-p)
-    return float(weights @ loss @ weights)
+@dataclass(frozen=True)
+class _Case:
+    """One world before it is changed, and what changes may need.
+
+    Attributes:
+        spots: (rows,) rows whose label a partly leaky challenger has seen.
+    """
+
+    world: World
+    challenger: ScoreTable
+    champion: ScoreTable
+    link: Link
+    spots: NDArray[np.bool_]
+    required: tuple[str, ...]
+
+    def says(self, prediction: Floats) -> World:
+        """The challenger says something else; its intervals stay."""
+        return replace(self.world, challenger=replace(self.challenger, prediction=prediction))
+
+    def with_champion(self, champion: ScoreTable | Unscorable | None) -> World:
+        return replace(self.world, champion=champion)
 
 
-def error_for_gain(metric: Metric, gain: float) -> float | None:
-    """The error size whose expected loss is `gain` above that of a MIDDLE forecaster; None if none has."""
-    low, high = MIDDLE, 12.0
-    wanted = expected_loss(metric, MIDDLE) + gain
-    if expected_loss(metric, high) < wanted:
-        return None
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if expected_loss(metric, middle) < wanted else (low, middle)
-    return high
+def _tied(case: _Case) -> World:
+    return case.with_champion(replace(case.champion, prediction=case.challenger.prediction))
 
 
-@cache
-def _quadrature() -> tuple[Floats, Floats]:
-    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
-    return nodes, weights / weights.sum()
+def _itself(case: _Case) -> World:
+    return case.with_champion(replace(case.champion, bundle_sha256=case.challenger.bundle_sha256))
 
 
-def _sigmoid(z: Floats) -> Floats:
-    small = np.exp(-np.abs(z))
-    return np.asarray(np.where(z >= 0, 1.0, small) / (1.0 + small), dtype=np.float64)
+def _leaky(case: _Case) -> World:
+    return case.says(case.link.leaked(case.challenger.label))
+
+
+def _partly_leaky(case: _Case) -> World:
+    said = case.challenger.prediction.copy()
+    said[case.spots] = case.link.leaked(case.challenger.label[case.spots])
+    return case.says(said)
+
+
+def _not_a_number(case: _Case) -> World:
+    said = case.challenger.prediction.copy()
+    said[len(said) // 2] = np.nan
+    return case.says(said)
+
+
+def _other_rows(case: _Case) -> World:
+    return case.with_champion(case.champion.take(np.arange(1, len(case.champion))))
+
+
+def _challenger_unscorable(case: _Case) -> World:
+    lost = Unscorable("challenger", "bundle_rejected", "a planted byte differs", "planted-challenger")
+    return replace(case.world, challenger=lost)
+
+
+def _champion_unscorable(case: _Case) -> World:
+    lost = Unscorable("champion", "contract_mismatch", "the snapshot has no column that was planted")
+    return case.with_champion(lost)
+
+
+def _first_equal(case: _Case) -> World:
+    tables = {name: replace(case.champion, name=name, bundle_sha256="") for name in case.required}
+    return replace(case.world, champion=None, baselines=tables)
+
+
+_CHANGES: Mapping[Change, Callable[[_Case], World]] = {
+    "none": lambda case: case.world,
+    "tied": _tied,
+    "itself": _itself,
+    "leaky": _leaky,
+    "partly_leaky": _partly_leaky,
+    "not_a_number": _not_a_number,
+    "other_rows": _other_rows,
+    "challenger_unscorable": _challenger_unscorable,
+    "champion_unscorable": _champion_unscorable,
+    "first": lambda case: case.with_champion(None),
+    "first_equal": _first_equal,
+}
