@@ -1,4 +1,4 @@
-"""The transformer: its file computes what PyTorch fitted, in any batch; it learns from the order of events.
+"""The transformer: its file computes what PyTorch fitted, in whatever batch.
 
 What fits needs PyTorch, which the lock does not hold; what a file computes is tested without it.
 """
@@ -316,36 +316,6 @@ def test_equal_inputs_give_equal_bytes_and_another_seed_gives_others(task: str) 
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def ordered(rows: int, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Features, labels and true chances: it matters whether the last two results are alike.
-
-    No column alone tells anything, nor does any sum of columns.
-    """
-    stream = np.random.default_rng(seed)
-    x = stream.normal(size=(rows, len(NAMES)))
-    x[:, 0:-2:2] = np.sign(x[:, 0:-2:2])
-    older, newer = NAMES.index("result_2"), NAMES.index("result_1")
-    truth = expit(2.0 * x[:, older] * x[:, newer])
-    return x, (stream.random(rows) < truth).astype(float), truth
-
-
-@needs_torch
-def test_the_order_of_events_is_learned_where_no_linear_model_sees_any_of_it() -> None:
-    problem = PROBLEMS["binary"]
-    x, y, _ = ordered(4_000, 1)
-    later, unseen, truth = ordered(4_000, 2)
-    chosen = {**DEFAULTS, "hidden_dim": 16, "learning_rate": 0.01, "epochs": 20}
-    worst = row_losses(problem, unseen, np.full(len(unseen), y.mean())).mean()
-    best = row_losses(problem, unseen, truth).mean()
-
-    def learned(model) -> float:
-        return (worst - row_losses(problem, unseen, model.predict(later)).mean()) / (worst - best)
-
-    assert learned(KINDS["transformer"].fit(x, y, np.ones(len(y)), chosen, 5, problem)) > 0.8
-    linear = KINDS["logistic"].fit(x, y, np.ones(len(y)), {"c": 1.0, "knots": 0}, 5, problem)
-    assert learned(linear) < 0.05
-
-
 @needs_torch
 @pytest.mark.parametrize("task", TASKS["transformer"])
 def test_where_nothing_can_be_learned_it_says_no_more_than_is_known_without_features(task: str) -> None:
@@ -360,32 +330,6 @@ def test_where_nothing_can_be_learned_it_says_no_more_than_is_known_without_feat
         known = nothing.predict(unseen * np.nan)
     mine, ignorant = (row_losses(problem, later, each).mean() for each in (model.predict(unseen), known))
     assert mine < 1.03 * ignorant
-
-
-@needs_torch
-def test_rows_of_weight_zero_are_not_learned() -> None:
-    problem = PROBLEMS["binary"]
-    x, y, _ = ordered(3_000, 13)
-    wrong = np.arange(3_000) % 2 == 1
-    y[wrong] = 1.0 - y[wrong]
-    chosen = {**DEFAULTS, "hidden_dim": 16, "learning_rate": 0.01, "epochs": 20}
-    model = KINDS["transformer"].fit(x, y, np.where(wrong, 0.0, 2.0), chosen, 5, problem)
-    assert row_losses(problem, y[~wrong], model.predict(x[~wrong])).mean() < 0.45
-
-
-@needs_torch
-def test_the_newest_rows_say_when_to_stop(caplog) -> None:
-    problem = PROBLEMS["binary"]
-    x, y, _ = ordered(2_000, 14)
-    y[-240:] = np.random.default_rng(0).integers(
-        0, 2, 240
-    )  # what was learned of the older rows holds no more
-    with caplog.at_level("INFO", logger="pennant.training.members.transformer_network"):
-        KINDS["transformer"].fit(x, y, np.ones(2_000), {**DEFAULTS, "learning_rate": 0.01}, 5, problem)
-    told = [each.getMessage() for each in caplog.records]
-    assert "on the 240 newest rows" in told[0]
-    assert int(told[-1].split()[1]) <= 3
-    assert len(told) < 12
 
 
 @needs_torch
