@@ -194,7 +194,8 @@ def _contract(each: Input) -> str:
 
 def _refused(inputs: Sequence[Input], fresh: pl.DataFrame) -> Mask:
     """(n,) rows that serving would refuse; an input without a column refuses none here."""
-    there = [each for each in inputs if each.name in fresh.columns]
+    columns = set(fresh.columns)
+    there = [each for each in inputs if each.name in columns]
     if not there or not fresh.height:
         return np.zeros(fresh.height, dtype=np.bool_)
     values = inputs_of(fresh, [each.name for each in there])

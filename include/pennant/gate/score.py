@@ -96,7 +96,8 @@ def score_table(use_case: UseCase, rows: pl.DataFrame, bundle: Bundle, name: str
     if bundle.use_case != use_case.name:
         raise ValueError(f"bundle {bundle.sha256}: found use case {bundle.use_case}, wanted {use_case.name}")
     problem = problem_of(use_case, bundle)
-    missing = [each for each in problem.names if each not in rows.columns]
+    there = set(rows.columns)
+    missing = [each for each in problem.names if each not in there]
     if missing:
         raise ContractMismatch(bundle.sha256, missing)
     scores = bundle.predict(inputs_of(rows, problem.names))

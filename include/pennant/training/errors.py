@@ -27,6 +27,63 @@ class TooFewRows(TrainingRefused):
         )
 
 
+class TooLittleWeight(TrainingRefused):
+    """Nearly all weight lies on a few rows: the half-life is too short for the data.
+
+    Attributes:
+        where: `training rows`, or the fold.
+        worth: how many rows of equal weight the weights are worth (Kish's effective size).
+        rows: how many there are.
+        min_rows: needed.
+        half_life_days: as declared.
+    """
+
+    def __init__(self, where: str, worth: float, rows: int, min_rows: int, half_life_days: float) -> None:
+        self.where, self.worth, self.rows, self.min_rows = where, worth, rows, min_rows
+        self.half_life_days = half_life_days
+        super().__init__(
+            f"{where}: with training.recency_half_life_days = {half_life_days:g}, {rows} rows weigh as much "
+            f"as {worth:.1f}; at least {min_rows} are needed. Lengthen the half-life."
+        )
+
+
+class DuplicateRows(TrainingRefused):
+    """An entity has more than one row for one event.
+
+    Attributes:
+        rows: how many rows are too many.
+        examples: the first few, as entity and event time.
+    """
+
+    def __init__(self, rows: int, examples: list[tuple[str, str]]) -> None:
+        self.rows, self.examples = rows, examples
+        named = ", ".join(f"{entity} at {moment}" for entity, moment in examples)
+        super().__init__(
+            f"training rows: {rows} repeat an entity and event time ({named}); one row each is allowed. "
+            "Look at spine.entity and at joins in features.py that multiply rows."
+        )
+
+
+class LabelBeforeEvent(TrainingRefused):
+    """A label is said to be known before its event: one of the two clocks is wrong.
+
+    Attributes:
+        rows: how many.
+        entity: the first of them.
+        event_time: when its event happens.
+        label_known_at: when its label is said to be known.
+    """
+
+    def __init__(self, rows: int, entity: str, event_time: str, label_known_at: str) -> None:
+        self.rows, self.entity = rows, entity
+        self.event_time, self.label_known_at = event_time, label_known_at
+        super().__init__(
+            f"label of {entity}: known from {label_known_at}, its event is only at {event_time} ({rows} such "
+            "rows). An outcome is known after its event at the earliest: correct event_time or known_at of "
+            "the label's group."
+        )
+
+
 class OneClass(TrainingRefused):
     """All labels are the same, or a class has no row, so there is nothing to tell apart.
 

@@ -10,8 +10,14 @@ from pennant.data.lake import Lake
 from pennant.declaration.model import TrainedUseCase
 from pennant.features.snapshot import load_snapshot, snapshot_manifest
 from pennant.reference import Reference
-from pennant.training import split
-from pennant.training.errors import ColumnsMissing, InfiniteValues, TooFewRows
+from pennant.training import cluster, split
+from pennant.training.errors import (
+    ColumnsMissing,
+    DuplicateRows,
+    InfiniteValues,
+    LabelBeforeEvent,
+    TooFewRows,
+)
 from pennant.training.losses import Floats
 from pennant.training.problem import Problem, problem_of, require_variety
 
@@ -64,6 +70,9 @@ def read(use_case: TrainedUseCase, snapshot: Reference, lake: Lake) -> TrainingR
         OneClass: one label only, or a class without a row, in all rows or in a fold.
         LabelNotBinary, LabelNotAllowed: a label that the task does not know.
         InfiniteValues: an infinite feature.
+        DuplicateRows: an entity has two rows for one event.
+        LabelBeforeEvent: a label is known before its event.
+        TooLittleWeight: the recency weights leave too few rows.
     """
     as_of = snapshot_manifest(lake, snapshot).as_of.astimezone(UTC)
     return from_frame(use_case, load_snapshot(lake, snapshot), as_of)
@@ -74,9 +83,11 @@ def from_frame(use_case: TrainedUseCase, frame: pl.DataFrame, as_of: datetime) -
     names = tuple(use_case.features)
     needed = ["event_time", "moment", "label_known_at", "label", *names]
     needed += ["group"] if use_case.split.groups else []
-    missing = [each for each in needed if each not in frame.columns]
+    present = set(frame.columns)
+    missing = [each for each in needed if each not in present]
     if missing:
         raise ColumnsMissing(missing, frame.columns)
+    _check_moments(frame)
     cutoff = split.training_cutoff(as_of, use_case.split)
     order = [each for each in ("event_time", "entity") if each in frame.columns]
     kept = frame.filter(pl.col("label_known_at") <= cutoff).sort(order)
@@ -95,8 +106,13 @@ def from_frame(use_case: TrainedUseCase, frame: pl.DataFrame, as_of: datetime) -
     require_variety(problem, y, "training rows")
     for fold in folds:
         require_variety(problem, y[fold.train], f"fold {fold.number}, training")
-    weight = split.recency_weights(known, use_case.training.recency_half_life_days)
-    warnings = _warnings(use_case, names, x)
+    half_life = use_case.training.recency_half_life_days
+    weight = split.recency_weights(known, half_life)
+    split.require_weight(weight, half_life, "training rows")
+    for fold in folds:
+        recent = split.recency_weights(known[fold.train], half_life)
+        split.require_weight(recent, half_life, f"fold {fold.number}, training")
+    warnings = _warnings(use_case, names, x) + cluster.warnings(use_case.training.cluster, len(y))
     x = np.ascontiguousarray(x)
     return TrainingRows(as_of, names, x, y, event_time, known, weight, folds, warnings, problem)
 
@@ -108,6 +124,23 @@ def labels_of(column: pl.Series) -> Floats:
             np.vstack([np.asarray(each) for each in column.to_list()]), dtype=np.float64
         )
     return column.cast(pl.Float64).to_numpy()
+
+
+def _check_moments(frame: pl.DataFrame) -> None:
+    """Refuse what no snapshot can hold, by the clocks alone: fresh rows' values are not looked at."""
+    entity = pl.col("entity").cast(pl.String) if "entity" in frame.columns else pl.lit("a row")
+    told = frame.select(entity.alias("entity"), "event_time", "label_known_at")
+    early = told.filter(pl.col("label_known_at") < pl.col("event_time")).sort("event_time", "entity")
+    if early.height:
+        first = early.row(0, named=True)
+        moments = (str(first[each]) for each in ("event_time", "label_known_at"))
+        raise LabelBeforeEvent(early.height, first["entity"], *moments)
+    if "entity" in frame.columns:
+        keys = told.select("entity", "event_time")
+        twice = keys.filter(keys.is_duplicated()).unique().sort("event_time", "entity")
+        if twice.height:
+            examples = [(name, str(moment)) for name, moment in twice.head(3).iter_rows()]
+            raise DuplicateRows(keys.height - keys.n_unique(), examples)
 
 
 def _check(names: tuple[str, ...], x: Floats) -> None:

@@ -57,16 +57,7 @@ def prepare(
     given = {member: dict(values) for member, values in (overrides or {}).items()}
     parameters.space(use_case, given)
     rows.read(use_case, snapshot, lake)  # what cannot be trained on is refused before anything is created
-    basis: dict[str, Any] = {
-        "snapshot": snapshot.sha256,
-        "features": list(use_case.features),
-        "split": use_case.split.model_dump(mode="json"),
-        "training": use_case.training.model_dump(mode="json"),
-        "overrides": given,
-        "packages": {name: version(name) for name in PACKAGES},
-    }
-    digest = hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()
-    study = f"{use_case.name}-{digest[:16]}"
+    study = _name(use_case, snapshot, given)
     with opened(storage_url) as (storage, engine), held(engine, f"optuna {study}"):
         made = optuna.create_study(
             storage=storage, study_name=study, direction="minimize", load_if_exists=True
@@ -76,6 +67,19 @@ def prepare(
             made.set_user_attr("snapshot", snapshot.sha256)
             made.set_user_attr("overrides", given)
     return SearchPlan(study, list(range(use_case.training.search.workers)))
+
+
+def _name(use_case: TrainedUseCase, snapshot: Reference, overrides: Mapping[str, Any]) -> str:
+    basis: dict[str, Any] = {
+        "snapshot": snapshot.sha256,
+        "features": list(use_case.features),
+        "split": use_case.split.model_dump(mode="json"),
+        "training": use_case.training.model_dump(mode="json"),
+        "overrides": overrides,
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+    digest = hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()
+    return f"{use_case.name}-{digest[:16]}"
 
 
 def run_shard(
@@ -92,13 +96,13 @@ def run_shard(
         without any.
 
     Raises:
-        StudyUnusable: `prepare` did not make this study for this snapshot.
+        StudyUnusable: `prepare` did not make this study for this snapshot and declaration.
     """
     budget = use_case.training.search
     slots = _slots(use_case, shard)
     with opened(storage_url) as (storage, engine), held(engine, f"optuna {study} shard {shard}"):
         found = _load(storage, study)
-        space = parameters.space(use_case, _overrides_of(found, study, snapshot))
+        space = parameters.space(use_case, _overrides_of(use_case, found, snapshot))
         _fail_dead(storage, found, shard)
         done = _finished(found, shard)
         data = rows.read(use_case, snapshot, lake) if len(done) < len(slots) else None
@@ -187,11 +191,11 @@ def best_parameters(
         overrides: as given to `prepare`; None takes the study's.
 
     Raises:
-        StudyUnusable: no such study, no complete trial, or another snapshot or overrides.
+        StudyUnusable: no such study, no complete trial, or another snapshot, declaration or overrides.
     """
     with opened(storage_url) as (storage, _):
         found = _load(storage, study)
-        stored = _overrides_of(found, study, snapshot)
+        stored = _overrides_of(use_case, found, snapshot)
         trials = found.get_trials(deepcopy=False)
     complete = [each for each in trials if each.state is TrialState.COMPLETE]
     pruned = sum(each.state is TrialState.PRUNED for each in trials)
@@ -217,13 +221,18 @@ def _load(storage: optuna.storages.RDBStorage, study: str) -> optuna.Study:
         raise StudyUnusable(study, "it does not exist") from None
 
 
-def _overrides_of(study: optuna.Study, name: str, snapshot: Reference) -> dict[str, Any]:
-    attributes = study.user_attrs
+def _overrides_of(use_case: TrainedUseCase, study: optuna.Study, snapshot: Reference) -> dict[str, Any]:
+    attributes, name = study.user_attrs, study.study_name
     if attributes.get("snapshot") != snapshot.sha256:
         raise StudyUnusable(
             name, f"it belongs to snapshot {attributes.get('snapshot')}, not {snapshot.sha256}"
         )
-    return dict(attributes["overrides"])
+    overrides = dict(attributes["overrides"])
+    if name != (wanted := _name(use_case, snapshot, overrides)):
+        raise StudyUnusable(
+            name, f"another declaration or other packages wrote it; the study of these inputs is {wanted}"
+        )
+    return overrides
 
 
 def _fail_dead(storage: optuna.storages.RDBStorage, study: optuna.Study, shard: int) -> None:

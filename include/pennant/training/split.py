@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pennant.declaration.model import Split
-from pennant.training.errors import TooFewRows
+from pennant.training.errors import TooFewRows, TooLittleWeight
 from pennant.training.losses import Floats, Indices
 
 Moments = NDArray[np.datetime64]
@@ -125,3 +125,16 @@ def recency_weights(label_known_at: Moments, half_life_days: float) -> Floats:
     age = (label_known_at.max() - label_known_at) / np.timedelta64(1, "D")
     weight = np.exp2(-age.astype(np.float64) / half_life_days)
     return np.asarray(weight / weight.mean(), dtype=np.float64)
+
+
+def require_weight(weight: Floats, half_life_days: float, where: str) -> None:
+    """Check that the weights are worth as many rows as a fold needs.
+
+    A half-life of a day over twenty years leaves weights of exactly 0 and one row that counts.
+
+    Raises:
+        TooLittleWeight: they are not.
+    """
+    worth = float(weight.sum() ** 2 / np.square(weight).sum())
+    if worth < MIN_FOLD_ROWS:
+        raise TooLittleWeight(where, worth, len(weight), MIN_FOLD_ROWS, half_life_days)
