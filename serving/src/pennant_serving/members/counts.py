@@ -37,7 +37,7 @@ class LogLinear:
         return self._law.chances(mean, self._most)
 
     def _terms(self, rows: Floats) -> Floats:
-        return np.asarray(self._coef * self._prepared.columns(rows), dtype=np.float64)
+        return self._prepared.terms(self._prepared.centred(rows), self._coef)
 
 
 class CountTrees:

@@ -27,7 +27,7 @@ class Line:
         return sigmoid(link[:, 0]) if self._probability else link[:, 0]
 
     def _terms(self, rows: Floats) -> Floats:
-        return np.asarray(self._coef * self._prepared.columns(rows), dtype=np.float64)
+        return self._prepared.terms(self._prepared.centred(rows), self._coef)
 
 
 class Multinomial:
@@ -38,23 +38,24 @@ class Multinomial:
         self._coef, self._intercept = np.array(file.coef), np.array(file.intercept)
 
     def predict(self, rows: Floats) -> Floats:
-        columns = self._prepared.columns(rows)
-        # One class after the other: BLAS sums a row in a batch otherwise than a row alone.
-        links = [
-            at + (columns * coef).sum(axis=1) for at, coef in zip(self._intercept, self._coef.T, strict=True)
-        ]
+        # Sums, not a product of matrices: BLAS sums a row in a batch otherwise than a row alone.
+        links = [at + terms.sum(axis=1) for at, terms in zip(self._intercept, self._terms(rows), strict=True)]
         return self.respond(np.column_stack(links))
 
     def contributions(self, rows: Floats) -> Floats:
-        columns = self._prepared.columns(rows)
         parts = [
-            np.column_stack([self._prepared.by_feature(columns * coef), np.full(len(rows), at)])
-            for at, coef in zip(self._intercept, self._coef.T, strict=True)
+            np.column_stack([self._prepared.by_feature(terms), np.full(len(rows), at)])
+            for at, terms in zip(self._intercept, self._terms(rows), strict=True)
         ]
         return np.stack(parts, axis=1)
 
     def respond(self, link: Floats) -> Floats:
         return softmax(link)
+
+    def _terms(self, rows: Floats) -> list[Floats]:
+        """For each class, (n, columns)."""
+        centred = self._prepared.centred(rows)
+        return [self._prepared.terms(centred, coef) for coef in self._coef.T]
 
 
 def load_logistic(where: str, content: bytes, purpose: Purpose) -> MemberModel:

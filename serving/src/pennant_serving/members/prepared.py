@@ -17,12 +17,16 @@ class Prepared:
         self._mean, self._scale = np.array(file.mean), np.array(file.scale)
         self._curved = [(at, np.array(knots)) for at, knots in enumerate(file.knots) if knots]
 
-    def columns(self, rows: Floats) -> Floats:
-        """Shape (n, columns)."""
+    def centred(self, rows: Floats) -> Floats:
+        """The columns less their means, shape (n, columns)."""
         filled = np.where(np.isnan(rows), self._impute, rows)
         columns = [filled, *(_curve(filled[:, at], knots) for at, knots in self._curved)]
         made = np.hstack(columns) if self._curved else filled
-        return np.asarray((made - self._mean) / self._scale, dtype=np.float64)
+        return np.asarray(made - self._mean, dtype=np.float64)
+
+    def terms(self, centred: Floats, coef: Floats) -> Floats:
+        """What each column adds, shape (n, columns), for coefficients (columns,) of the scaled columns."""
+        return np.asarray(coef * centred / self._scale, dtype=np.float64)
 
     def by_feature(self, terms: Floats) -> Floats:
         """Terms (n, columns) added up by the feature that each column is made of, shape (n, features)."""
