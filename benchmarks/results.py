@@ -13,72 +13,49 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import polars as pl
+from protocols import CLOSER, PROTOCOLS, WORDS
+from strikeout_lines import at_every_book
+from walker_windows import with_company
+
 ROOT = Path(__file__).parent.parent
 Found = dict[str, Any]
 
-PROTOCOLS = {
-    "nfl_games": ("2018-09-01", "2025-03-01", ()),
-    "epl_matches": ("2019-07-01", "2025-07-01", ()),
-    "epl_matches without the match's own prices": ("2019-07-01", "2025-07-01", ("--members", "goals")),
-    "mlb_strikeouts": ("2025-07-15", "2025-10-01", ()),
-    "telco_churn": ("2017-01-01", "2020-01-01", ()),
-    "pedestrian_paths": ("2009-01-01", "2010-06-01", ()),
+ELSEWHERE: dict[str, Callable[[pl.DataFrame], str]] = {
+    "mlb_strikeouts": at_every_book,
+    "pedestrian_paths": with_company,
 }
-"""First moment, last moment, options. Customers and paths have no order in time: the span says nothing."""
-
-WORDS = {
-    "nfl_games": (
-        "Seasons 2018 to 2024, each predicted one hour before kick-off by a model trained before it. "
-        "Ties are left out. No price of the game itself is a feature; the lines of earlier games are. "
-        "Constants were chosen on seasons to 2017; 2018 to 2024 had been looked at before, with other "
-        "features.",
-        ("log_loss", "brier", "auc"),
-    ),
-    "epl_matches": (
-        "Seasons 2019/20 to 2024/25, one hour before kick-off. The model mixes the bookmakers' mean "
-        "prices of some days before with clubs' strengths. The market is the closing price, which "
-        "nobody has at that hour. Mixing strengths into the closing price itself added nothing on "
-        "earlier seasons.",
-        ("rps", "log_loss", "brier"),
-    ),
-    "epl_matches without the match's own prices": (
-        "The same, from the clubs' strengths alone: goals, shots and the closing prices of their "
-        "earlier matches.",
-        ("rps", "log_loss", "brier"),
-    ),
-    "mlb_strikeouts": (
-        "Starts from 15 July to 28 September 2025, trained on what was known on 15 July; from counts "
-        "alone. The line is the consensus of the last prices before the first pitch; pushes are left "
-        "out.",
-        ("log_loss", "crps", "line_log_loss"),
-    ),
-    "telco_churn": (
-        "Five folds of customers, evenly by class; everything chosen inside the other four.",
-        ("log_loss", "auc", "brier"),
-    ),
-    "pedestrian_paths": (
-        "Leave one scene out, every window with a whole future, lone walkers too. 8 steps seen, 12 "
-        "predicted, metres. Best of 20 rewards breadth; the energy score is the proper one.",
-        ("ade", "fde", "best_ade", "best_fde", "energy_score"),
-    ),
-}
+"""Figures by the protocols of others, from each forecast of a walk."""
 
 
 def walked(title: str) -> tuple[Found, float]:
     """Run one protocol; what it found, and the seconds that it took."""
     start, end, options = PROTOCOLS[title]
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "found.json"
-        command = [str(Path(sys.executable).parent / "pennant"), "backtest", title.split(maxsplit=1)[0]]
-        command += ["--from", start, "--to", end, "--json", str(file), *options]
+        file, rows = Path(folder) / "found.json", Path(folder) / "rows.parquet"
+        name = title.split(maxsplit=1)[0]
+        command = [
+            str(Path(sys.executable).parent / "pennant"),
+            "backtest",
+            name,
+            "--from",
+            start,
+            "--to",
+            end,
+        ]
+        command += ["--json", str(file), "--forecasts", str(rows), *options]
         began = time.perf_counter()
         subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - began
         found: Found = json.loads(file.read_text(encoding="utf-8"))
-        return found, time.perf_counter() - began
+        if name in ELSEWHERE:
+            found["elsewhere"] = ELSEWHERE[name](pl.read_parquet(rows))
+        return found, seconds
 
 
 def section(title: str, found: Found, seconds: float) -> list[str]:
@@ -117,6 +94,8 @@ def section(title: str, found: Found, seconds: float) -> list[str]:
             lines.append(
                 f"- {name}, {told['metric']}: {told['mean']:+.4f} [{told['low']:+.4f}, {told['high']:+.4f}]"
             )
+    if "elsewhere" in found:
+        lines += ["", found["elsewhere"]]
     if "betting" in found:
         lines += ["", found["betting"]["verdict"]]
     metric = found["metric"]
@@ -149,6 +128,7 @@ def main() -> None:
     for title in [given.only] if given.only else PROTOCOLS:
         print(f"{title} ...", file=sys.stderr, flush=True)
         lines += section(title, *walked(title))
+    lines += [] if given.only else [CLOSER]
     page = "\n".join(lines).rstrip() + "\n"
     if given.write:
         (ROOT / "docs" / "results.md").write_text(page, encoding="utf-8")

@@ -29,6 +29,8 @@ LAWS: dict[str, tuple[dict[str, Any], str]] = {
         {"members": {"closing": {"kind": "column", "columns": ["opening_chance"]}}},
         "members.closing.columns.0",
     ),
+    "it leaves out features that exist": ({"without": ["nobody"]}, "without.0"),
+    "its slices are declared": ({"ensemble": "selection"}, "ensemble"),
     "its calibration fits the task": ({"calibration": "temperature"}, "calibration"),
     "its moment is before the label is known": ({"lead_hours": -23}, "lead_hours"),
     "it needs members": ({"members": {}}, "members"),
@@ -61,11 +63,13 @@ def test_a_variant_keeps_off_the_names_of_the_use_case(case: SimpleNamespace, tm
 def test_a_variant_has_its_own_moments_and_members_and_all_else_of_the_use_case(
     case: SimpleNamespace, tmp_path: Path
 ) -> None:
-    declared = load_trained(case.put(tmp_path, with_variant(case, VARIANT)[0]))
+    gone = next(iter(case.valid["features"]))
+    text = with_variant(case, {**VARIANT, "without": [gone]})[0]
+    declared = load_trained(case.put(tmp_path, text))
     made = as_variant(declared, "at_kick_off")
     assert (made.spine.lead_hours, list(made.training.members)) == (0, ["closing"])
     assert made.training.calibration == "none"
-    assert list(made.features) == [*declared.features, "closing_chance"]
+    assert list(made.features) == [*(each for each in declared.features if each != gone), "closing_chance"]
     assert (made.sources, made.label, made.split) == (declared.sources, declared.label, declared.split)
     with pytest.raises(UnknownVariant) as refused:
         as_variant(declared, "at_half_time")

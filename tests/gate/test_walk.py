@@ -11,10 +11,13 @@ import pytest
 from pennant.declaration.loader import load
 from pennant.features.tables import Tables
 from pennant.gate import walk
+from pennant.gate.forecasts import Forecast
 from pennant.gate.walk_page import page_of
 from pennant.gate.walk_results import pooled, to_json
+from pennant.gate.walk_rows import forecast_rows
 from pennant.settings import REPOSITORY
 from pennant.training.losses import expit
+from pennant.training.problem import Problem
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 DAYS, ROWS = 400, 2_000
@@ -130,3 +133,30 @@ def test_the_same_walk_twice_and_by_several_processes_gives_the_same_figures(use
         to_json(use_case, walk.walked(work, workers, lambda _: None), FROM, TO) for workers in (1, 2)
     )
     assert alone == together
+
+
+def test_each_forecast_is_written_once_and_the_figures_can_be_made_of_them(use_case) -> None:
+    periods = walk.walked(list(walk.jobs(world(use_case), FROM, TO)), 1, lambda _: None)
+    rows = forecast_rows(periods)
+    assert rows["entity"].is_unique().all()
+    assert rows["period"].unique(maintain_order=True).to_list() == [each.name for each in periods]
+    assert (rows["moment"] < rows["event_time"]).all()
+    loss = -pl.when(pl.col("label") == 1.0).then("prediction").otherwise(1.0 - pl.col("prediction")).log()
+    found = to_json(use_case, periods, FROM, TO)["pooled"]["metrics"]["log_loss"]
+    assert rows.select(loss.mean()).item() == pytest.approx(found, abs=1e-9)
+
+
+def test_forecasts_of_several_numbers_have_a_column_each_and_counts_may_grow_longer() -> None:
+    def period(name: str, most: int) -> walk.Period:
+        problem = Problem("count", (), most=most)
+        at = np.array(["2025-07-01T12:00"], dtype="datetime64[us]")
+        p = np.full((1, most + 1), 1.0 / (most + 1))
+        forecasts = {"model": Forecast(np.ones(1, dtype=bool), p)}
+        none = (None, None, {"one": 1.0}, 100, None, None, {})
+        return walk.Period(name, [name], at, at, np.array([1.0]), problem, forecasts, *none)
+
+    rows = forecast_rows([period("a", 1), period("b", 2)])
+    assert rows.select("label", "prediction_0", "prediction_1", "prediction_2").rows() == [
+        (1.0, 0.5, 0.5, None),
+        (1.0, pytest.approx(1 / 3), pytest.approx(1 / 3), pytest.approx(1 / 3)),
+    ]

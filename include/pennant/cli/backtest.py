@@ -26,6 +26,7 @@ _CORES = os.cpu_count() or 1
 _MOMENT = "An ISO date or moment, UTC."
 _FILE = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, as JSON.")]
 _PAGE = Annotated[Path | None, typer.Option("--report", help="Write a page with plots to this file.")]
+_ROWS = Annotated[Path | None, typer.Option("--forecasts", help="Write each forecast to this Parquet file.")]
 _MEMBERS = Annotated[str, typer.Option(help="Only these members of the model, by comma: what one is worth.")]
 _VARIANT = Annotated[str, typer.Option(help="One of training.variants: other moments, other members.")]
 _WORKERS = Annotated[int, typer.Option(min=1, help="Periods at once. Default: one per core.")]
@@ -55,12 +56,13 @@ def register(app: typer.Typer) -> None:
     app.command("backtest")(backtest)
 
 
-def backtest(
+def backtest(  # noqa: PLR0913, PLR0917 - the options of a command
     name: Annotated[str, typer.Argument(help="Name of the use case.")],
     start: Annotated[str, typer.Option("--from", help=f"{_MOMENT} The first period's start.")],
     end: Annotated[str, typer.Option("--to", help=f"{_MOMENT} The last period's end.")],
     file: _FILE = None,
     page: _PAGE = None,
+    forecasts: _ROWS = None,
     members: _MEMBERS = "",
     variant: _VARIANT = "",
     workers: _WORKERS = _CORES,
@@ -108,7 +110,11 @@ def backtest(
         from pennant.gate.walk_page import page_of
 
         page.write_bytes(page_of(use_case, periods, found, record))
-    typer.echo("\n".join(_lines(found, file, page)))
+    if forecasts is not None:
+        from pennant.gate.walk_rows import forecast_rows
+
+        forecast_rows(periods).write_parquet(forecasts)
+    typer.echo("\n".join(_lines(found, [file, page, forecasts])))
 
 
 def _asked(settings: "Settings", name: str, variant: str) -> "tuple[TrainedUseCase, ModuleType | None]":
@@ -155,7 +161,7 @@ def _data(
     return alone, windows[-1].as_of
 
 
-def _lines(found: dict[str, Any], file: Path | None, page: Path | None) -> list[str]:
+def _lines(found: dict[str, Any], written: "list[Path | None]") -> list[str]:
     metric, pooled = found["metric"], found["pooled"]
     whose = " ".join([found["use_case"], *([found["variant"]] if "variant" in found else [])])
     lines = [f"{whose}: {pooled['rows']} rows in {len(found['periods'])} periods, {metric}"]
@@ -179,5 +185,5 @@ def _lines(found: dict[str, Any], file: Path | None, page: Path | None) -> list[
         )
     if "betting" in found:
         lines.append(f"  {found['betting']['verdict']}")
-    lines += [f"  written: {each}" for each in (file, page) if each is not None]
+    lines += [f"  written: {each}" for each in written if each is not None]
     return lines

@@ -144,6 +144,7 @@ class Condition(Part):
     at_least: float | None = None
 
 
+Ensemble = Literal["weighted", "voting", "stacking", "selection", "best"]
 Calibration = Literal["platt", "isotonic", "beta", "temperature", "best", "none"]
 
 
@@ -159,15 +160,18 @@ class Variant(Part):
     before the label is known."""
     features: dict[Name, Feature] = Field(default_factory=dict)
     """What is known then beside the use case's features."""
+    without: list[Text] = Field(default_factory=list)
+    """Features of the use case that the variant does not have."""
     members: Annotated[dict[Name, Member], Field(min_length=1)]
-    """In place of the use case's, as the calibration."""
+    """In place of the use case's, as what follows."""
+    ensemble: Ensemble = "weighted"
     calibration: Calibration = "none"
 
 
 class Training(Part):
     members: Annotated[dict[Name, Member], Field(min_length=1)]
     search: Search
-    ensemble: Literal["weighted", "voting", "stacking", "selection", "best"] = "weighted"
+    ensemble: Ensemble = "weighted"
     """How members become one forecast; `best`: what has the least loss on the newer half of the folds."""
     slices: dict[Name, Condition] = Field(default_factory=dict)
     """Rows that `selection` gives weights of their own, and whose coverage is told on its own."""

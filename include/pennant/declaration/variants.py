@@ -3,7 +3,7 @@
 from pennant.declaration.model import TrainedUseCase
 from pennant.errors import PennantError
 
-PARTS = ("members", "calibration")
+PARTS = ("members", "ensemble", "calibration")
 """Parts of `training` that a variant has of its own."""
 
 
@@ -27,9 +27,10 @@ def as_variant(use_case: TrainedUseCase, name: str) -> TrainedUseCase:
         raise UnknownVariant(use_case.name, name, list(declared))
     variant = declared[name]
     own = {part: getattr(variant, part) for part in PARTS}
+    kept = {each: told for each, told in use_case.features.items() if each not in variant.without}
     changes = {
         "spine": use_case.spine.model_copy(update={"lead_hours": variant.lead_hours}),
-        "features": {**use_case.features, **variant.features},
+        "features": {**kept, **variant.features},
         "training": use_case.training.model_copy(update={**own, "variants": {}}),
     }
     return use_case.model_copy(update=changes)

@@ -54,9 +54,9 @@ def variant_module(use_case_dir: Path, name: str, variant: Variant) -> ModuleTyp
 
     def features(view: View) -> pl.DataFrame:
         made: pl.DataFrame = usual(view)
-        if more is None or not variant.features:
-            return made
-        return made.join(more(view, made), on="entity", how="left", maintain_order="left")
+        if more is not None and variant.features:
+            made = made.join(more(view, made), on="entity", how="left", maintain_order="left")
+        return made.drop(variant.without)
 
     made = ModuleType(f"{module.__name__}_{name}")
     made.__dict__.update(features=features, baselines=module.baselines)
