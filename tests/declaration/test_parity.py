@@ -64,7 +64,8 @@ ROOMS = {
     """,
     "training": """
         task folds embargo_hours trials workers minutes seed calibration members interval_coverage min_rows
-        recency_half_life_days search fixed low high log kind missing train_only columns sequence pruning
+        recency_half_life_days search fixed low high log kind missing train_only fresh_share columns sequence
+        pruning
         ensemble slices interval cluster from_rows checkpoint_rounds deadline_minutes equals below at_least
     """,
     "gate": """

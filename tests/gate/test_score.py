@@ -63,7 +63,7 @@ def test_a_baseline_that_the_snapshot_does_not_have_is_named(
         baseline_tables(use_case, without, fresh_rows(use_case, without, AS_OF), AS_OF)
     assert caught.value.baseline == "elo"
     young = fresh_rows(use_case, frame, AS_OF)
-    with pytest.raises(BaselineUnavailable, match="no label known by"):
+    with pytest.raises(BaselineUnavailable, match="no training row as of"):
         baseline_tables(use_case, young, young, AS_OF)
 
 

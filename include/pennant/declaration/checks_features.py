@@ -23,6 +23,9 @@ def check_split(use_case: DataUseCase, document: Document) -> Problems:
         message = "the fresh rows take the whole history: none would be left to train on"
         allowed = f"less than history_days ({split.history_days})"
         yield document.problem(("split", "fresh_days"), message, allowed=allowed)
+    if split.fresh_share is not None and split.groups != "entity":
+        message = "entities can only be drawn where their order in time says nothing"
+        yield document.problem(("split", "fresh_share"), message, allowed="groups: entity, or no fresh_share")
     if split.embargo_hours < delay:
         message = "a training row's label would still be unknown when the next fold begins"
         yield document.problem(

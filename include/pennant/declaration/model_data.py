@@ -287,6 +287,9 @@ class Split(Part):
     """
     train_only: list[Text] = []
     """Groups that are trained on and never judged."""
+    fresh_share: Share | None = None
+    """With `groups: entity`: the gate judges by this share of the entities, which are never trained on, in
+    place of the newest days."""
 
 
 class Baseline(Part):

@@ -26,6 +26,7 @@ from pennant.features.tables import Tables, load_tables
 from pennant.features.view import View, epochs
 from pennant.reference import Reference
 from pennant.settings import Settings
+from pennant.training.fresh import trainable
 from pennant.training.split import expanding_folds, training_cutoff
 
 Moments = npt.NDArray[np.datetime64]
@@ -159,8 +160,8 @@ def search(
     What `tables` and `snapshot` hold beyond the end of the training rows is left out before anything looks.
     """
     _require(use_case)
-    cutoff = training_cutoff(as_of, use_case.split)
-    rows = snapshot.filter(pl.col("label_known_at") <= cutoff).sort("event_time", "entity")
+    cutoff = as_of if use_case.split.fresh_share else training_cutoff(as_of, use_case.split)
+    rows = trainable(snapshot, use_case.split, as_of).sort("event_time", "entity")
     known = Tables(
         {name: each.filter(pl.col("known_at") <= cutoff) for name, each in tables.frames.items()}, tables.keys
     )

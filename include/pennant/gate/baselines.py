@@ -11,9 +11,9 @@ from pennant.errors import PennantError
 from pennant.features.build import BASELINE
 from pennant.gate.forecasts import Forecast, baselines_of
 from pennant.gate.tables import Floats, ScoreTable, identity, predicted_columns
+from pennant.training.fresh import trainable
 from pennant.training.problem import Problem, problem_of
 from pennant.training.rows import labels_of
-from pennant.training.split import training_cutoff
 
 
 class BaselineUnavailable(PennantError):
@@ -72,11 +72,10 @@ def _check(name: str, declared: Baseline, frame: pl.DataFrame) -> None:
 
 
 def _past(use_case: UseCase, frame: pl.DataFrame, as_of: datetime) -> _Past:
-    cutoff = training_cutoff(as_of, use_case.split)
-    known = frame.filter(pl.col("label_known_at") <= cutoff)["label"]
+    known = trainable(frame, use_case.split, as_of)["label"]
     if known.is_empty():
         name = next(iter(use_case.baselines))
-        raise BaselineUnavailable(name, f"no label known by {cutoff.isoformat()}", "at least one")
+        raise BaselineUnavailable(name, f"no training row as of {as_of.isoformat()}", "at least one")
     y = labels_of(known)
     return _Past(problem_of(use_case, y), y)
 

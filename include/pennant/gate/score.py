@@ -1,7 +1,7 @@
 """Scores of a bundle on the fresh rows of a snapshot: the rows no model was trained on."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pennant.declaration.model import Slice, UseCase
 from pennant.errors import PennantError
 from pennant.gate.tables import Floats, ScoreTable, Unscorable, identity
+from pennant.training.fresh import fresh, trained_on
 from pennant.training.problem import Problem
 from pennant_serving.bundle import Bundle
 
@@ -46,9 +47,8 @@ class SliceColumnMissing(PennantError):
 
 
 def fresh_rows(use_case: UseCase, frame: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """The rows whose label became known in the last `split.fresh_days`: training never sees them."""
-    start = as_of - timedelta(days=use_case.split.fresh_days)
-    return frame.filter(pl.col("label_known_at") > start).sort("event_time", "entity")
+    """The gate's rows, which training never sees; see `pennant.training.fresh`."""
+    return fresh(frame, use_case.split, as_of).sort("event_time", "entity")
 
 
 def problem_of(use_case: UseCase, bundle: Bundle) -> Problem:
@@ -106,7 +106,7 @@ def score_table(use_case: UseCase, rows: pl.DataFrame, bundle: Bundle, name: str
         *identity(rows, problem),
         np.asarray(scores.prediction, dtype=np.float64),
         bundle.sha256,
-        rows.filter(pl.col("label_known_at") <= bundle.trained_until).height,
+        trained_on(rows, bundle.manifest, bundle.trained_until),
         problem,
         np.asarray(scores.low, dtype=np.float64),
         np.asarray(scores.high, dtype=np.float64),

@@ -281,5 +281,5 @@ def _folds(given: Material) -> Iterator[Job]:
 
 def _all_known(use_case: TrainedUseCase) -> TrainedUseCase:
     """Nothing is held back for a gate: the period judges."""
-    whole = use_case.split.model_copy(update={"fresh_days": 0})
+    whole = use_case.split.model_copy(update={"fresh_days": 0, "fresh_share": None})
     return use_case.model_copy(update={"split": whole})

@@ -18,6 +18,7 @@ from pennant.training.errors import (
     LabelBeforeEvent,
     TooFewRows,
 )
+from pennant.training.fresh import trainable
 from pennant.training.losses import Floats
 from pennant.training.problem import Problem, problem_of, require_variety
 
@@ -88,9 +89,8 @@ def from_frame(use_case: TrainedUseCase, frame: pl.DataFrame, as_of: datetime) -
     if missing:
         raise ColumnsMissing(missing, frame.columns)
     _check_moments(frame)
-    cutoff = split.training_cutoff(as_of, use_case.split)
     order = [each for each in ("event_time", "entity") if each in frame.columns]
-    kept = frame.filter(pl.col("label_known_at") <= cutoff).sort(order)
+    kept = trainable(frame, use_case.split, as_of).sort(order)
     if kept.height < use_case.training.min_rows:
         raise TooFewRows("training rows", kept.height, use_case.training.min_rows)
     x = kept.select(pl.col(names).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
