@@ -257,6 +257,7 @@ def test_a_slice_has_a_floor_of_its_own_whatever_the_champion_does(
             each for each in found.reasons if each.code.startswith("slice_") and "floor" in each.text
         )
         assert (found.outcome, reason.code) == (outcome, code)
+        assert found.slices[0].passed is (outcome == "promote")
         assert reason.numbers["loss"] == pytest.approx(loss)
         assert reason.numbers["low"] < loss < reason.numbers["high"]
         assert f"{floor:g}" in reason.text

@@ -65,7 +65,10 @@ class LeakReport:
 
 
 def examine(
-    use_case: UseCase, challenger: Sequence[Input], champion: Sequence[Input] | None, fresh: pl.DataFrame
+    use_case: UseCase,
+    challenger: Sequence[Input] | None,
+    champion: Sequence[Input] | None,
+    fresh: pl.DataFrame,
 ) -> Contract:
     """Hold the challenger's inputs against the declaration, and against what the champion takes.
 
@@ -73,10 +76,13 @@ def examine(
 
     Args:
         use_case: the declaration.
-        challenger: its inputs.
+        challenger: its inputs; None when it cannot be read: then there is nothing to hold.
         champion: the champion's inputs; None without one, or when it cannot be read.
         fresh: rows of the snapshot, n of them.
     """
+    if challenger is None:
+        everything = np.ones(fresh.height, dtype=np.bool_)
+        return Contract((), everything, everything)
     declared = {name: _as_input(name, each) for name, each in use_case.features.items()}
     rival = list(declared.values()) if champion is None else list(champion)
     before = {each.name: each for each in rival}
@@ -93,9 +99,11 @@ def examine(
 
 
 def leak_reasons(
-    leaks: LeakReport | None, challenger: Sequence[Input], champion: Sequence[Input] | None
+    leaks: LeakReport | None, challenger: Sequence[Input] | None, champion: Sequence[Input] | None
 ) -> list[Reason]:
     """A leaking input that is new refuses; one that the champion has, too, holds and asks a person."""
+    if challenger is None:
+        return []
     if leaks is None:
         text = "The snapshot was not searched for leaks; that no feature reads the future is not shown."
         return [Reason("leaks_not_searched", "promote", text, {})]

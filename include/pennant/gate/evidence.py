@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import polars as pl
 from sqlalchemy import Engine
 
@@ -22,8 +21,8 @@ from pennant.features.snapshot import load_snapshot
 from pennant.gate import card, ceilings, contract, plots, report
 from pennant.gate.baselines import baseline_tables, required_baselines
 from pennant.gate.contender import Contender, enter
-from pennant.gate.contract import Contract, LeakReport
-from pennant.gate.outcome import Reason, Verdict
+from pennant.gate.contract import LeakReport
+from pennant.gate.outcome import Verdict
 from pennant.gate.possible import impossible_predictions
 from pennant.gate.record import record_performance
 from pennant.gate.retired import with_retired
@@ -100,7 +99,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - everything that a judgement stands on,
     ours = enter(challenger, "challenger", settings)
     theirs = None if champion is None else enter(champion, "champion", settings)
     rows = fresh_rows(use_case, frame, as_of)
-    examined = _contract(use_case, ours, theirs, rows)
+    examined = contract.examine(use_case, ours.inputs, None if theirs is None else theirs.inputs, rows)
     fresh = rows.filter(pl.Series(examined.answered, dtype=pl.Boolean))
 
     def own(rows: pl.DataFrame, inputs: list[Input]) -> pl.DataFrame:
@@ -120,20 +119,18 @@ def evaluate(  # noqa: PLR0913, PLR0917 - everything that a judgement stands on,
     )
     taken = rows.filter(pl.Series(examined.taken, dtype=pl.Boolean))
     measured = _measured(use_case, ours, snapshot, taken, lake, settings)
-    beside = [*examined.reasons, *_leaks(leaks, ours, theirs)]
-    verdict = verdict.with_reasons([*beside, *ceilings.ceiling_reasons(use_case.gate, measured)])
+    verdict = verdict.with_reasons(
+        [
+            *examined.reasons,
+            *contract.leak_reasons(leaks, ours.inputs, None if theirs is None else theirs.inputs),
+            *ceilings.ceiling_reasons(use_case.gate, measured),
+        ]
+    )
     scores = _keep_scores(use_case, fresh, {**tables, **baselines}, lake)
     data = {
-        "format": 1,
-        "use_case": use_case.name,
-        "as_of": as_of.isoformat(),
-        "snapshot": snapshot.sha256,
-        "fresh_from": (as_of - timedelta(days=use_case.split.fresh_days)).isoformat(),
+        **_identity(use_case, snapshot, as_of, ours, theirs),
         "scores": scores.to_json(),
-        "challenger": ours.described(),
-        "champion": None if theirs is None else theirs.described(),
         "baselines": {name: use_case.baselines[name].model_dump() for name in sorted(baselines)},
-        "policy": use_case.gate.model_dump(mode="json"),
         "leaks": None if leaks is None else leaks.to_json(),
         "measured": None if measured is None else measured.to_json(),
         "verdict": verdict.to_json(),
@@ -145,17 +142,20 @@ def evaluate(  # noqa: PLR0913, PLR0917 - everything that a judgement stands on,
     return evidence
 
 
-def _contract(use_case: UseCase, ours: Contender, theirs: Contender | None, rows: pl.DataFrame) -> Contract:
-    if ours.inputs is None:
-        everything = np.ones(rows.height, dtype=np.bool_)
-        return Contract((), everything, everything)
-    return contract.examine(use_case, ours.inputs, None if theirs is None else theirs.inputs, rows)
-
-
-def _leaks(leaks: LeakReport | None, ours: Contender, theirs: Contender | None) -> list[Reason]:
-    if ours.inputs is None:
-        return []
-    return contract.leak_reasons(leaks, ours.inputs, None if theirs is None else theirs.inputs)
+def _identity(
+    use_case: UseCase, snapshot: Reference, as_of: datetime, ours: Contender, theirs: Contender | None
+) -> dict[str, Any]:
+    """Who was judged, on what, by which policy."""
+    return {
+        "format": 1,
+        "use_case": use_case.name,
+        "as_of": as_of.isoformat(),
+        "snapshot": snapshot.sha256,
+        "fresh_from": (as_of - timedelta(days=use_case.split.fresh_days)).isoformat(),
+        "challenger": ours.described(),
+        "champion": None if theirs is None else theirs.described(),
+        "policy": use_case.gate.model_dump(mode="json"),
+    }
 
 
 def _measured(

@@ -17,7 +17,15 @@ _WORDS = {
     "hold": "Nothing changes: what is served stays.",
     "refuse": "Something is wrong; the comparison means nothing.",
 }
-_NOTES = {"baseline_shown", "slice_shown", "champion_saw_rows"}
+_NOTES = {
+    "baseline_shown",
+    "slice_shown",
+    "champion_saw_rows",
+    "inputs_added",
+    "takes_less_unfelt",
+    "rows_unanswered",
+    "leaks_not_searched",
+}
 """Findings that inform and argue for nothing."""
 _MARKS = {"promote": ("✓", "good"), "hold": ("!", "warn"), "refuse": ("✕", "bad")}
 
