@@ -60,7 +60,7 @@ ROOMS = {
     "features": """
         entity lead_hours expression drop_when delay_hours history_days fresh_days features source group
         column probability_column task classes path walker steps step_seconds columns
-        cluster_from_rows groups
+        cluster_from_rows groups without
     """,
     "training": """
         task folds embargo_hours trials workers minutes seed calibration members interval_coverage min_rows
@@ -72,8 +72,8 @@ ROOMS = {
         metric policy margin alpha min_rows max_calibration_error slices column equals below at_least
         max_loss_increase max_loss max_latency_ms max_bundle_megabytes
         required baselines approvers unit low high line_column price_columns closing_columns
-        kelly_fraction per_bet per_group per_day min_edge
     """,
+    "decisions": "kelly_fraction per_bet per_group per_day min_edge",
     "release": """
         target canary_share min_canary_predictions max_error_share max_mean_shift canary_deadline_hours
     """,

@@ -22,7 +22,7 @@ from pennant.declaration.model import Condition, TrainedUseCase
 from pennant.training import conformal, split
 from pennant.training.errors import TooFewRows
 from pennant.training.interval import Scored
-from pennant.training.losses import Floats
+from pennant.training.losses import Floats, Indices
 from pennant.training.rows import TrainingRows
 
 Mask = NDArray[np.bool_]
@@ -30,7 +30,7 @@ CONFIDENCE = 0.95
 """Of the ranges told; a warning needs as much for all slices together (Bonferroni)."""
 
 
-def held(use_case: TrainedUseCase, rows: TrainingRows, scored: Scored) -> tuple[split.Indices, Floats]:
+def held(use_case: TrainedUseCase, rows: TrainingRows, scored: Scored) -> tuple[Indices, Floats]:
     """Rows that could be measured, and what share of each (of a path's steps) lay inside: 0 or 1.
 
     Folds with too few rows before them to make an interval of are left out.
@@ -69,7 +69,7 @@ def by_slice(use_case: TrainedUseCase, rows: TrainingRows, scored: Scored) -> di
     return told
 
 
-def beside(use_case: TrainedUseCase, rows: TrainingRows, index: split.Indices, p: Floats) -> dict[str, Any]:
+def beside(use_case: TrainedUseCase, rows: TrainingRows, index: Indices, p: Floats) -> dict[str, Any]:
     """`calibration` of the metrics of probabilities: what was said and seen, by slice and class.
 
     Args:

@@ -1,7 +1,7 @@
 """Which rows of a snapshot may be trained on, and which belong to the gate.
 
 By time the newest `fresh_days` are the gate's. Where time says nothing they are a declared share of the
-entities: the same ones in every snapshot, drawn by a hash of their name, so that no model has seen them. A gate
+entities: the same in every snapshot, drawn by a hash of their name, so that no model has seen them. A gate
 that judges many models on the same entities is used up slowly; new entities bring new fresh rows.
 """
 

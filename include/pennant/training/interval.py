@@ -12,9 +12,9 @@ import numpy as np
 
 from pennant.declaration.model import TrainedUseCase
 from pennant.declaration.parameters import INTERVALS
-from pennant.training import conformal, split
+from pennant.training import conformal
 from pennant.training.crossfit import OutOfFold, member_seed, recency
-from pennant.training.losses import Floats
+from pennant.training.losses import Floats, Indices
 from pennant.training.rows import TrainingRows
 
 
@@ -46,8 +46,8 @@ class Scored:
     """
 
     scores: Floats
-    index: split.Indices
-    part: split.Indices
+    index: Indices
+    part: Indices
 
 
 def method_of(use_case: TrainedUseCase) -> str:
