@@ -1,4 +1,4 @@
-"""Losses, and intervals for their means that stay honest when rows of one day are correlated.
+"""Intervals for mean losses that stay honest when rows of one day are correlated.
 
 The interval is the cluster-robust t interval of a mean, clusters being UTC days. Its variance is the
 delete-one-day jackknife (CR3), the choice that errs on the safe side with few and unequal days
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from pennant.gate.metrics import by_row
-from pennant.gate.tables import BINARY, Floats, ScoreTable
+from pennant.gate.tables import Floats, ScoreTable
+from pennant.training.losses import auc
 
 Metric = Literal["log_loss", "brier", "rps", "crps", "squared_error", "absolute_error", "ade", "fde"]
 
@@ -32,11 +33,6 @@ class MeanInterval:
     rows: int
     days: int
     degrees_of_freedom: float
-
-
-def losses(metric: Metric, label: Floats, prediction: Floats) -> Floats:
-    """Losses of binary predictions, shape (n,); `ScoreTable.losses` for all tasks."""
-    return by_row(metric, BINARY, label, prediction)
 
 
 def base_rate_loss(metric: Metric, table: ScoreTable) -> float | None:
@@ -106,11 +102,5 @@ def _freedom(share: Floats) -> float:
 
 def area_under_curve(label: Floats, prediction: Floats) -> float | None:
     """Area under the ROC curve, ties counted half; None when only one label occurs."""
-    from scipy.stats import rankdata
-
-    positive = label > 0.5
-    wins, losses_ = int(positive.sum()), int((~positive).sum())
-    if not wins or not losses_:
-        return None
-    ranks = rankdata(prediction)
-    return float((ranks[positive].sum() - wins * (wins + 1) / 2) / (wins * losses_))
+    found = auc(label, prediction)
+    return None if np.isnan(found) else found
