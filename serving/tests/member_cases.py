@@ -74,8 +74,12 @@ def names_of(task: str) -> tuple[str, ...]:
 
 
 def inputs_of(task: str) -> list[Input]:
-    wide = {"dtype": "float64", "unit": "x", "low": -1e6, "high": 1e6, "missing": "allow"}
-    return [Input.model_validate({"name": name, **wide}) for name in names_of(task)]
+    wide = {"dtype": "float64", "unit": "x", "low": -1e6, "high": 1e6}
+    needed = {"position_x", "position_y"}
+    return [
+        Input.model_validate({"name": name, **wide, "missing": "refuse" if name in needed else "allow"})
+        for name in names_of(task)
+    ]
 
 
 def outcome_of(problem: Problem) -> Outcome:

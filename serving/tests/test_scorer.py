@@ -30,14 +30,20 @@ def stacking(task: str) -> dict[str, Any]:
     return {"ensemble": {"method": "stacking", "coefficients": coefficients, "intercept": intercept}}
 
 
+def sliced(task: str) -> tuple[int, int]:
+    """Two inputs that may be missing."""
+    return (8, 9) if task == "trajectory" else (0, 1)
+
+
 def selection(task: str) -> dict[str, Any]:
     count = len(members_of(task))
     one, last = ([float(at == chosen) for at in range(count)] for chosen in (0, count - 1))
     limits = {"equals": None, "low": None, "high": None}
+    first, second = sliced(task)
     slices = [
-        {**limits, "name": "some", "column": 0, "low": 0.3, "high": 0.45, "weights": one},
-        {**limits, "name": "more", "column": 0, "low": 0.3, "weights": last},
-        {**limits, "name": "level", "column": 1, "equals": 0.5, "weights": last},
+        {**limits, "name": "some", "column": first, "low": 0.3, "high": 0.45, "weights": one},
+        {**limits, "name": "more", "column": first, "low": 0.3, "weights": last},
+        {**limits, "name": "level", "column": second, "equals": 0.5, "weights": last},
     ]
     return {"ensemble": {"method": "selection", "slices": slices}}
 
@@ -99,8 +105,9 @@ def test_a_row_takes_the_weights_of_the_first_slice_it_lies_in_and_a_missing_val
     task: str,
 ) -> None:
     rows = rows_of(task, 60, 4)
-    rows[:6, 0] = [0.3, 0.449, 0.45, 0.9, np.nan, np.nan]
-    rows[:6, 1] = [0.5, 0.5, 0.5, 0.5, 0.5, np.nan]
+    first, second = sliced(task)
+    rows[:6, first] = [0.3, 0.449, 0.45, 0.9, np.nan, np.nan]
+    rows[:6, second] = [0.5, 0.5, 0.5, 0.5, 0.5, np.nan]
     scores = scorer_of(task, **PLAIN, **selection(task)).predict(rows)
     parts = predictions(task, rows)
     usual = sum(w * p for w, p in zip(weights_of(task), parts, strict=True))

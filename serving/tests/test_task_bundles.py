@@ -185,6 +185,19 @@ def test_a_member_of_another_task_or_an_absent_file_refuses_the_bundle(
     assert refused(folder, signer).found == "a file members/absent that is absent"
 
 
+def test_a_member_that_cannot_do_without_what_may_be_missing_refuses_the_bundle(
+    copy: Callable[[str], Path], signer: Signer
+) -> None:
+    folder = copy("trajectory")
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["inputs"][1]["missing"] = "allow"
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    seal(folder, signer)
+    error = refused(folder, signer)
+    assert (error.reason, error.where) == ("manifest", "bundle.json: inputs")
+    assert "position_y" in error.found
+
+
 @every
 def test_mlflow_scores_every_task_with_a_column_for_each_number(
     of_tasks: dict[str, Path], signer: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str

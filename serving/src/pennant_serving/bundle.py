@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import ValidationError
 
 from pennant_serving.errors import BundleRejected
-from pennant_serving.golden import Golden, check_golden, expected_columns
+from pennant_serving.golden import Golden, check_golden, check_missing, expected_columns
 from pennant_serving.manifest import Confidence, Input, Manifest, Outcome, Task
 from pennant_serving.scorer import Explanation, Floats, Scorer, Scores, read_scorer
 
@@ -116,6 +116,7 @@ def load(folder: Path, public_key: bytes | None, *, allow_unsigned: bool = False
     manifest = _manifest(contents["bundle.json"])
     scorer = read_scorer(manifest, contents)
     golden, first = check_golden(contents["golden.parquet"], manifest.inputs, manifest.task, scorer)
+    check_missing(manifest.inputs, scorer)
     return Bundle(
         sha256=hashlib.sha256(sums).hexdigest(),
         use_case=manifest.use_case,

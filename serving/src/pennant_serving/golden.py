@@ -14,6 +14,7 @@ from pennant_serving.scorer import Scorer, Scores
 
 GOLDEN_TOLERANCE = 1e-6
 _FILE = "golden.parquet"
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,28 @@ def check_golden(
             raise BundleRejected("golden", f"{_FILE} row {row}", f"{answered[row]!r}", allowed)
         worst = max(worst, float(errors[row]))
     return Golden(len(rows), worst), rows[0].tolist()
+
+
+def check_missing(inputs: list[Input], scorer: Scorer) -> None:
+    """See that numbers come out where inputs are missing that may be: each alone, and all of them.
+
+    Raises:
+        BundleRejected: reason `manifest`: a member cannot do without an input that may be missing.
+    """
+    loose = [at for at, each in enumerate(inputs) if each.missing == "allow"]
+    middle = np.array([(each.low + each.high) / 2.0 for each in inputs])
+    gaps = [[at] for at in loose] + [loose]
+    silent: list[list[int]] = []
+    for start in range(0, len(gaps), _ROWS_AT_ONCE):
+        some = gaps[start : start + _ROWS_AT_ONCE]
+        rows = np.tile(middle, (len(some), 1))
+        for row, gap in zip(rows, some, strict=True):
+            row[gap] = np.nan
+        told = np.isfinite(scorer.predict(rows).prediction.reshape(len(rows), -1)).all(axis=1)
+        silent += [gap for gap, each in zip(some, told, strict=True) if not each]
+    if silent:
+        found = f"no number where {inputs[silent[0][0]].name} is missing"
+        raise BundleRejected("manifest", "bundle.json: inputs", found, "missing: refuse for that input")
 
 
 def _columns(content: bytes, names: list[str]) -> dict[str, Floats]:
