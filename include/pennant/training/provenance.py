@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pennant.settings import REPOSITORY
 
 PACKAGES = ("numpy", "optuna", "pennant", "polars", "pyarrow", "scikit-learn", "scipy", "xgboost-cpu")
-OF_KIND = {"transformer": ("onnx", "torch")}
+OF_KIND = {"transformer": ("onnx", "onnxruntime", "torch")}
 """Packages that only members of this kind need."""
 
 

@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import optuna
@@ -22,12 +21,11 @@ from pennant.declaration.model import Range, TrainedUseCase
 from pennant.reference import Reference
 from pennant.training import parameters, rows, trial
 from pennant.training.errors import StudyUnusable
+from pennant.training.provenance import packages
 from pennant.training.storage import opened
 from pennant.warehouse.lock import held
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-PACKAGES = ("numpy", "optuna", "scikit-learn", "xgboost-cpu")
-"""Packages whose version can change a trial; a study is never continued with others."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def _name(use_case: TrainedUseCase, snapshot: Reference, overrides: Mapping[str,
         "split": use_case.split.model_dump(mode="json"),
         "training": use_case.training.model_dump(mode="json"),
         "overrides": overrides,
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": packages(each.kind for each in use_case.training.members.values()),
     }
     digest = hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()
     return f"{use_case.name}-{digest[:16]}"
