@@ -20,6 +20,14 @@ CONTRACT = {
     "One year": "contract_one_year",
     "Two year": "contract_two_year",
 }
+ADDITIONS = {
+    "OnlineSecurity": "online_security",
+    "OnlineBackup": "online_backup",
+    "DeviceProtection": "device_protection",
+    "TechSupport": "tech_support",
+    "StreamingTV": "streaming_tv",
+    "StreamingMovies": "streaming_movies",
+}
 FLAGS = {
     "PhoneService": "phone",
     "PaperlessBilling": "paperless_billing",
@@ -58,6 +66,8 @@ def features(view: View) -> pl.DataFrame:
         flag("PaymentMethod", "Bank transfer (automatic)", "Credit card (automatic)").alias(
             "pays_automatically"
         ),
+        *(flag(column, "Yes").alias(name) for column, name in ADDITIONS.items()),
+        flag("gender", "Male").alias("male"),
         *bands("tenure", TENURE_EDGES_MONTHS, "tenure_band"),
         *one_hot("InternetService", INTERNET),
         *one_hot("Contract", CONTRACT),
