@@ -14,7 +14,7 @@ import polars as pl
 
 from pennant.decisions.lines import over
 from pennant.features.market import american_probability
-from pennant.gate.interval import clustered_mean
+from pennant.training.clustered import clustered_mean
 from pennant.training.losses import log_losses
 
 TABLE = "player_props/mlb_strikeouts/strikeout_lines_2025.parquet"

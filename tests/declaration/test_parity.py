@@ -60,7 +60,7 @@ ROOMS = {
     "features": """
         entity lead_hours expression drop_when delay_hours history_days fresh_days features source group
         column probability_column task classes path walker steps step_seconds columns
-        cluster_from_rows groups without
+        cluster_from_rows groups clusters without
     """,
     "training": """
         task folds embargo_hours trials workers minutes seed calibration members interval_coverage min_rows

@@ -223,7 +223,7 @@ def check_label(use_case: DataUseCase, document: Document) -> Problems:
         return
     key = use_case.sources[label.source].key
     entity = use_case.spine.entity
-    if entity in _spine_columns(use_case) and entity not in [*key, *group.columns]:
+    if entity in spine_columns(use_case) and entity not in [*key, *group.columns]:
         message = f"a label needs the predicted entity {entity!r} in its rows"
         names = ", ".join([*key, *group.columns])
         yield document.problem((*path, "group"), message, allowed=f"a group with it; here are {names}")
@@ -233,7 +233,7 @@ def check_label(use_case: DataUseCase, document: Document) -> Problems:
     yield from _delay(document, (*path, "delay_hours"), label.delay_hours, group.known_at)
 
 
-def _spine_columns(use_case: DataUseCase) -> list[str]:
+def spine_columns(use_case: DataUseCase) -> list[str]:
     """Columns of the predicted rows; none where the spine leads nowhere, which is a problem of its own."""
     source = use_case.sources.get(use_case.spine.source)
     group = source.groups.get(use_case.spine.group) if source else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pennant.declaration.checks_data import unknown
+from pennant.declaration.checks_data import spine_columns, unknown
 from pennant.declaration.document import Document
 from pennant.declaration.model_data import Baseline, DataUseCase
 from pennant.declaration.problems import Field, Problem
@@ -26,6 +26,10 @@ def check_split(use_case: DataUseCase, document: Document) -> Problems:
     if split.fresh_share is not None and split.groups != "entity":
         message = "entities can only be drawn where their order in time says nothing"
         yield document.problem(("split", "fresh_share"), message, allowed="groups: entity, or no fresh_share")
+    columns = spine_columns(use_case)
+    for field, name in (("groups", split.groups), ("clusters", split.clusters)):
+        if name is not None and columns and name not in [*columns, "entity"]:
+            yield unknown(document, ("split", field), "column of the spine", name, sorted(columns))
     if split.embargo_hours < delay:
         message = "a training row's label would still be unknown when the next fold begins"
         yield document.problem(

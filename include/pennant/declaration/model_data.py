@@ -287,6 +287,9 @@ class Split(Part):
     """
     train_only: list[Text] = []
     """Groups that are trained on and never judged."""
+    clusters: Text | None = None
+    """Rows that come out alike share a value of this column of the spine, and count together wherever an
+    interval is made; `entity` makes every row its own. Without it rows of one UTC day count together."""
     fresh_share: Share | None = None
     """With `groups: entity`: the gate judges by this share of the entities, which are never trained on, in
     place of the newest days."""

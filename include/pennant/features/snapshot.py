@@ -28,6 +28,9 @@ from pennant.settings import Settings
 
 log = logging.getLogger(__name__)
 
+GROUPS = ("group", "cluster")
+"""Columns that say which rows belong together: in a fold, and in an interval."""
+
 
 @dataclass(frozen=True)
 class SnapshotManifest:
@@ -103,18 +106,22 @@ def _rows(
             "%s: %s of %s rows taken from the snapshot of %s", use_case.name, held, rows.height, past.until
         )
     rows = rows.join(known, on="entity", how="inner")
-    if use_case.split.groups is not None:
-        group = pl.col(use_case.split.groups).cast(pl.String).alias("group")
-        rows = (
-            rows.join(asked.select("entity", *({"group": group}.values())), on="entity", how="left")
-            if use_case.split.groups != "entity"
-            else rows.with_columns(group)
-        )
+    told = with_groups(use_case, rows, asked)
     order = ["entity", "event_time", "moment", "label", "label_known_at"]
-    order += ["group"] if use_case.split.groups else []
+    order += [name for name in GROUPS if name in told.columns]
     order += list(use_case.features)
     order += [BASELINE + name for name in baseline_columns(use_case)]
-    return rows.select(order).sort("event_time", "entity")
+    return told.select(order).sort("event_time", "entity")
+
+
+def with_groups(use_case: DataUseCase, rows: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
+    """Rows with `group` and `cluster`, as far as the split declares them, from the requests they answer."""
+    declared = dict(zip(GROUPS, (use_case.split.groups, use_case.split.clusters), strict=True))
+    named = {name: pl.col(column).cast(pl.String) for name, column in declared.items() if column}
+    if not named:
+        return rows
+    told = asked.select("entity", **{name: column for name, column in named.items()})
+    return rows.join(told, on="entity", how="left", maintain_order="left")
 
 
 def load_snapshot(lake: Lake, reference: Reference) -> pl.DataFrame:

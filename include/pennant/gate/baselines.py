@@ -10,7 +10,7 @@ from pennant.declaration.model import Baseline, UseCase
 from pennant.errors import PennantError
 from pennant.features.build import BASELINE
 from pennant.gate.forecasts import Forecast, baselines_of
-from pennant.gate.tables import Floats, ScoreTable, identity, predicted_columns
+from pennant.gate.tables import Floats, ScoreTable, cluster_of, identity, predicted_columns
 from pennant.training.fresh import trainable
 from pennant.training.problem import Problem, problem_of
 from pennant.training.rows import labels_of
@@ -88,7 +88,11 @@ def _table(name: str, found: Forecast | None, problem: Problem, fresh: pl.DataFr
         found = Forecast(np.zeros(fresh.height, dtype=bool), nothing)
     entity, event_time, label = identity(fresh, problem)
     rows = found.given
-    return ScoreTable(name, entity[rows], event_time[rows], label[rows], found.p, problem=problem)
+    cluster = cluster_of(fresh)
+    mine = None if cluster is None else cluster[rows]
+    return ScoreTable(
+        name, entity[rows], event_time[rows], label[rows], found.p, problem=problem, cluster=mine
+    )
 
 
 def required_baselines(use_case: UseCase) -> list[str]:

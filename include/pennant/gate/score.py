@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pennant.declaration.model import Slice, UseCase
 from pennant.errors import PennantError
-from pennant.gate.tables import Floats, ScoreTable, Unscorable, identity
+from pennant.gate.tables import Floats, ScoreTable, Unscorable, cluster_of, identity
 from pennant.training.fresh import fresh, trained_on
 from pennant.training.problem import Problem
 from pennant_serving.bundle import Bundle
@@ -111,6 +111,7 @@ def score_table(use_case: UseCase, rows: pl.DataFrame, bundle: Bundle, name: str
         np.asarray(scores.low, dtype=np.float64),
         np.asarray(scores.high, dtype=np.float64),
         use_case.training.interval_coverage,
+        cluster_of(rows),
     )
 
 

@@ -37,6 +37,7 @@ class ScoreTable:
         high: upper ends; for a trajectory the same radii.
         coverage: the share of labels that the intervals are meant to hold; None without intervals. The gate
             holds a challenger for a count, a number or a path that has none.
+        cluster: (n,) which rows count together in intervals; None: those of one UTC day.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ScoreTable:
     low: Floats | None = None
     high: Floats | None = None
     coverage: float | None = None
+    cluster: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         arrays = [self.entity, self.event_time, self.label, self.prediction]
@@ -102,6 +104,7 @@ class ScoreTable:
             prediction=self.prediction[rows],
             low=None if self.low is None else self.low[rows],
             high=None if self.high is None else self.high[rows],
+            cluster=None if self.cluster is None else self.cluster[rows],
         )
 
     def up_to(self, most: int) -> "ScoreTable":
@@ -116,9 +119,9 @@ class ScoreTable:
         """Row order by (event_time, entity): sums in this order do not depend on the input's order."""
         return np.lexsort((self.entity, self.event_time))
 
-    def days(self) -> NDArray[np.datetime64]:
-        """(n,) UTC day of each event."""
-        return self.event_time.astype("datetime64[D]")
+    def clusters(self) -> NDArray[np.str_] | NDArray[np.datetime64]:
+        """(n,) what each row counts together with: the declared cluster, or the UTC day of its event."""
+        return self.event_time.astype("datetime64[D]") if self.cluster is None else self.cluster
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,13 @@ def identity(
         moments.to_numpy().astype("datetime64[us]"),
         labels_of(frame["label"]) if frame.height else nothing,
     )
+
+
+def cluster_of(frame: pl.DataFrame) -> NDArray[np.str_] | None:
+    """The clusters of a snapshot's rows, if they are declared."""
+    if "cluster" not in frame.columns:
+        return None
+    return np.array(frame["cluster"].to_list(), dtype=np.str_)
 
 
 def predicted_columns(problem: Problem) -> int | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pennant.declaration.model import Gate
 from pennant.gate.calibration import calibration_of
-from pennant.gate.interval import MeanInterval, area_under_curve, base_rate_loss, clustered_mean
+from pennant.gate.interval import area_under_curve, base_rate_loss
 from pennant.gate.outcome import Comparison, Reason, Rule, SliceResult, Verdict, strongest
 from pennant.gate.possible import impossible_predictions, possible
 from pennant.gate.refusals import (
@@ -36,6 +36,7 @@ from pennant.gate.sentences import (
     unscorable_champion,
 )
 from pennant.gate.tables import Floats, ScoreTable, Unscorable, rows_of
+from pennant.training.clustered import MeanInterval, clustered_mean
 
 __all__ = ["Comparison", "Reason", "ScoreTable", "SliceResult", "Unscorable", "Verdict", "judge"]
 
@@ -120,7 +121,7 @@ class _Case:
         if not len(self.fresh):
             reason = few_rows_reason(0, 0, self.policy.min_rows, MIN_DAYS)
             return Verdict("hold", (reason,), self.policy.metric, self.policy.alpha)
-        mean = clustered_mean(self.loss, self.fresh.days(), self.policy.alpha)
+        mean = clustered_mean(self.loss, self.fresh.clusters(), self.policy.alpha)
         reasons: list[Reason] = []
         if mean.rows < self.policy.min_rows or mean.days < MIN_DAYS:
             reasons.append(few_rows_reason(mean.rows, mean.days, self.policy.min_rows, MIN_DAYS))
@@ -195,7 +196,7 @@ class _Case:
         rule, needs = self._rule(kind)
         gain = NOTHING
         if len(rows):
-            gain = clustered_mean(theirs - ours, self.fresh.days()[rows], self.policy.alpha)
+            gain = clustered_mean(theirs - ours, self.fresh.clusters()[rows], self.policy.alpha)
         enough = gain.rows >= self.policy.min_rows and gain.days >= MIN_DAYS
         bound = gain.mean if rule == "mean" else gain.low
         passed = enough and bound is not None and bound > needs + TIE and gain.mean > TIE
@@ -279,7 +280,7 @@ class _Case:
         """The challenger's mean loss over some rows."""
         if not inside.any():
             return NOTHING
-        return clustered_mean(self.loss[inside], self.fresh.days()[inside], self.policy.alpha)
+        return clustered_mean(self.loss[inside], self.fresh.clusters()[inside], self.policy.alpha)
 
     def _increase(self, inside: Mask, reference: ScoreTable | None) -> MeanInterval:
         """Mean loss increase on the slice's rows that the reference scored, too."""
@@ -290,7 +291,7 @@ class _Case:
         if not both.any():
             return NOTHING
         ours, theirs = self._paired(rows, reference)
-        return clustered_mean((ours - theirs)[both], reference.days()[both], self.policy.alpha)
+        return clustered_mean((ours - theirs)[both], reference.clusters()[both], self.policy.alpha)
 
     def _usable_champion(self) -> ScoreTable | None:
         rival = self.champion

@@ -21,6 +21,7 @@ from pennant.declaration.model import TrainedUseCase, UseCase
 from pennant.features.build import BASELINE, feature_rows, requests_of
 from pennant.features.labels import labels_of
 from pennant.features.module import features_module
+from pennant.features.snapshot import with_groups
 from pennant.features.tables import Tables, load_tables
 from pennant.gate.forecasts import Forecast, baselines_of
 from pennant.gate.metrics import of_samples
@@ -124,10 +125,7 @@ def material(
     asked = requests.join(known.select("entity"), on="entity", how="semi", maintain_order="left")
     functions = module or features_module(settings.use_cases / use_case.name)
     made = feature_rows(use_case, functions, tables, asked)
-    if use_case.split.groups is not None:
-        group = pl.col(use_case.split.groups).cast(pl.String).alias("group")
-        made = made.join(asked.select("entity", group), on="entity", how="left", maintain_order="left")
-    return Material(use_case, made, tables, until)
+    return Material(use_case, with_groups(use_case, made, asked), tables, until)
 
 
 def periods_of(use_case: TrainedUseCase, start: datetime, until: datetime) -> list[Window]:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pennant.declaration.model import TrainedUseCase
-from pennant.gate.interval import clustered_mean
+from pennant.training.clustered import clustered_mean
 from pennant.training.crossfit import OutOfFold, recency
 from pennant.training.losses import Floats, Indices
 from pennant.training.mixture import SMALLEST_WEIGHT, mixture_weights
