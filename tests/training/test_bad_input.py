@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pennant.data.lake import Lake
+from pennant.declaration.loader import load_trained
+from pennant.features import labels
+from pennant.features.errors import UnknownClass
+from pennant.features.tables import Tables
+from pennant.settings import REPOSITORY
 from pennant.training import fit, parameters, rows, search, split
 from pennant.training.errors import (
     DuplicateRows,
@@ -214,3 +219,20 @@ def test_a_study_that_another_declaration_wrote_is_neither_filled_nor_taken(
     assert search.best_parameters(use_case, snapshot, database, study, None)[1]["study"] == study
     with pytest.raises(StudyUnusable):
         search.best_parameters(changed, snapshot, database, study, None)
+
+
+def test_an_outcome_of_no_declared_class_is_refused_and_not_taken_for_none() -> None:
+    use_case = load_trained(REPOSITORY / "include" / "use_cases" / "epl_matches")
+    source, group = use_case.label.source, use_case.label.group
+    entity, at = use_case.spine.entity, datetime(2024, 5, 1, tzinfo=UTC)
+
+    def known(*outcomes: str | None) -> pl.DataFrame:
+        names = [f"match {number}" for number in range(len(outcomes))]
+        versions = pl.DataFrame({entity: names, "FTR": outcomes}, schema_overrides={"FTR": pl.String})
+        versions = versions.with_columns(event_time=pl.lit(at), known_at=pl.lit(at), batch_as_of=pl.lit(at))
+        return labels.labels_of(use_case, Tables({(source, group): versions}, {source: [entity]}))
+
+    assert known("H", None, "D", "A")["label"].to_list() == [0.0, 1.0, 2.0]
+    with pytest.raises(UnknownClass) as refused:
+        known("H", "abandoned", "D")
+    assert (refused.value.found, refused.value.allowed) == (["abandoned"], ["H", "D", "A"])

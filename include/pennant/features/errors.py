@@ -55,6 +55,25 @@ class UnknownColumns(PennantError):
         super().__init__(f"{what}: found {', '.join(found)}; allowed are {', '.join(allowed)}")
 
 
+class UnknownClass(PennantError):
+    """An outcome is none of the declared classes.
+
+    Attributes:
+        use_case: its name.
+        found: the first few other values.
+        allowed: `label.classes`.
+        rows: how many outcomes are affected.
+    """
+
+    def __init__(self, use_case: str, found: Sequence[str], allowed: Sequence[str], rows: int) -> None:
+        """Keep what was found and what is declared."""
+        self.use_case, self.found, self.allowed, self.rows = use_case, list(found), list(allowed), rows
+        super().__init__(
+            f"{use_case}: {rows} outcomes are {', '.join(found)}; label.classes allows {', '.join(allowed)}. "
+            "Declare the class, leave such rows out by label.drop_when, or have an expectation set them aside"
+        )
+
+
 class LeakFound(PennantError):
     """A feature read what was not yet known.
 

@@ -9,7 +9,7 @@ import polars as pl
 from pennant.data.lake import Lake
 from pennant.declaration import expression
 from pennant.declaration.model import DataUseCase, FuturePath, Label
-from pennant.features.errors import UnknownColumns
+from pennant.features.errors import UnknownClass, UnknownColumns
 from pennant.features.tables import Tables, load_tables
 
 _COMPARED: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
@@ -39,6 +39,7 @@ def labels_of(use_case: DataUseCase, tables: Tables) -> pl.DataFrame:
 
     Raises:
         UnknownColumns: the label's expression or the entity names no column of the label's group.
+        UnknownClass: an outcome that counts is none of the declared classes.
     """
     declared = use_case.label
     versions = tables.versions(declared.source, declared.group)
@@ -54,6 +55,7 @@ def labels_of(use_case: DataUseCase, tables: Tables) -> pl.DataFrame:
     given = pl.col("label").is_not_null() & pl.col("void").is_not_null()
     first = pl.col("known_at").filter(given).min().over(entity).alias("first_known_at")
     newest = made.with_columns(first).unique(subset=[entity], keep="last", maintain_order=True)
+    _check_classes(use_case, newest)
     newest = newest.filter(given)  # after choosing: a result that was taken back is none
     return newest.select(
         pl.col(entity).cast(pl.String).alias("entity"),
@@ -63,6 +65,19 @@ def labels_of(use_case: DataUseCase, tables: Tables) -> pl.DataFrame:
         pl.when(~pl.col("void")).then("label").alias("label"),
         "void",
     ).sort("event_time", "entity")
+
+
+def _check_classes(use_case: DataUseCase, newest: pl.DataFrame) -> None:
+    """An outcome that nobody declared must not vanish as if there were none yet."""
+    declared = use_case.label
+    if not declared.classes:
+        return
+    told = pl.col(str(declared.expression)).cast(pl.String)
+    counts = ~pl.col("void").fill_null(value=False)
+    odd = newest.filter(counts, told.is_not_null(), pl.col("label").is_null()).select(told.alias("told"))
+    if odd.height:
+        found = odd["told"].unique().sort().head(5).to_list()
+        raise UnknownClass(use_case.name, found, declared.classes, odd.height)
 
 
 def _label(declared: Label) -> pl.Expr:
