@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pennant.declaration.model import Gate
-from pennant.gate.certificate import Certificate, certify, clopper_pearson
+from pennant.gate.certificate import Certificate, UnknownScenario, certify, clopper_pearson
 from pennant.gate.certificate_page import page_of
 from pennant.gate.outcome import Reason, Verdict
 from pennant.gate.planted import PlantedRows
@@ -297,8 +297,10 @@ def test_what_cannot_be_judged_is_said() -> None:
 def test_too_few_simulations_and_unknown_scenarios_are_refused() -> None:
     with pytest.raises(ValueError, match="simulations"):
         certified("binary", 10)
-    with pytest.raises(ValueError, match="nonsense"):
+    with pytest.raises(UnknownScenario) as refused:
         certified("binary", 50, only=["nonsense"])
+    assert refused.value.found == ["nonsense"]
+    assert "a_a" in refused.value.allowed
 
 
 def test_the_page_tells_the_verdict_and_every_scenario(

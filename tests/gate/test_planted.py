@@ -1,19 +1,23 @@
 """Planted worlds are what they say: who is better is so by so much, all are calibrated, days stay whole."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pennant.declaration.loader import load
 from pennant.gate.metrics import by_row
 from pennant.gate.planted import PlantedRows, picks
 from pennant.gate.planted_link import link_of
+from pennant.gate.planted_own import usual_rows
 from pennant.gate.planted_sizes import NothingToPlant, Sizes
 from pennant.gate.planted_synthetic import made_up
 from pennant.gate.tables import ScoreTable
 from pennant.gate.worlds import Plan, Planter, World
+from pennant.settings import REPOSITORY
 from pennant.training.problem import Problem
 
 CASES = [
@@ -146,3 +150,13 @@ def test_a_baseline_that_has_no_forecast_for_some_rows_has_none_in_the_worlds() 
         assert isinstance(world.challenger, ScoreTable)
         loss = by_row("log_loss", planted.problem, table.label, table.prediction)
         assert np.isfinite(loss).all()
+
+
+def test_a_usual_judgement_has_the_rows_that_became_known_in_the_fresh_days() -> None:
+    use_case = load(REPOSITORY / "include" / "use_cases" / "league_demo")
+    until = datetime(2025, 1, 1, tzinfo=UTC)
+    hourly = np.datetime64("2025-01-01") - np.arange(200 * 24).astype("timedelta64[h]")
+    assert usual_rows(use_case, hourly, until) == 24 * use_case.split.fresh_days
+    assert usual_rows(use_case, hourly[:0], until) == 0
+    shared = use_case.split.model_copy(update={"fresh_share": 0.25})
+    assert usual_rows(use_case.model_copy(update={"split": shared}), hourly, until) == 1200

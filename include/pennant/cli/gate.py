@@ -37,6 +37,7 @@ Until = Annotated[
     str | None, typer.Option(help="Where no data is there yet: fetch what was known then. An ISO date, UTC.")
 ]
 Synthetic = Annotated[bool, typer.Option(help="Plant on made-up rows and leave the use case's own alone.")]
+Only = Annotated[str, typer.Option(help="Only these scenarios, by comma: more simulations of what matters.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same certificate.")]
 Page = Annotated[
     Path | None, typer.Option("--report", help="Write a page with plots to this file.", dir_okay=False)
@@ -64,6 +65,7 @@ def certify(  # noqa: PLR0913, PLR0917 - one option each
     delta: Delta = None,
     until: Until = None,
     synthetic: Synthetic = False,
+    only: Only = "",
     seed: Seed = 20240229,
     page: Page = None,
     workers: Workers = _CORES,
@@ -101,6 +103,7 @@ def certify(  # noqa: PLR0913, PLR0917 - one option each
             required_baselines(declared),
             simulations,
             seed,
+            only=[each for each in only.split(",") if each],
             rows=rows,
             delta=delta,
             workers=workers,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from pennant.declaration.model import Gate
+from pennant.errors import PennantError
 from pennant.gate.outcome import Verdict
 from pennant.gate.planted import PlantedRows, Source
 from pennant.gate.scenarios import Demand, Programme, Scenario, programme
@@ -39,6 +40,14 @@ LEVEL = 0.99
 MIN_SIMULATIONS = 50
 MOST_ROWS = 1_500
 """A judgement of more rows is simulated with so many: errors of the first kind do not grow with rows."""
+
+
+class UnknownScenario(PennantError):
+    """A scenario that is asked for and not planted."""
+
+    def __init__(self, found: list[str], allowed: list[str]) -> None:
+        self.found, self.allowed = found, allowed
+        super().__init__(f"no scenario {', '.join(found)}; allowed are {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)
@@ -158,7 +167,8 @@ def certify(  # noqa: PLR0913, PLR0917 - a whole certificate is stated in one ca
         told: called with parts that are done, and how many there are.
 
     Raises:
-        ValueError: too few simulations, or an unknown scenario.
+        ValueError: too few simulations.
+        UnknownScenario: one of `only` that is not planted on these rows.
         NothingToPlant: no forecaster can be better by `delta` on these rows.
     """
     if simulations < MIN_SIMULATIONS:
@@ -169,7 +179,7 @@ def certify(  # noqa: PLR0913, PLR0917 - a whole certificate is stated in one ca
     made = made or programme(planter, policy, delta, seed)
     unknown = sorted(set(only) - {each.name for each in made.scenarios})
     if unknown:
-        raise ValueError(f"scenarios: found {unknown}; allowed are {[each.name for each in made.scenarios]}")
+        raise UnknownScenario(unknown, [each.name for each in made.scenarios])
     asked = [each for each in made.scenarios if not only or each.name in only]
     counts = _counted(_Work(planter, policy, judge), asked, made, simulations, seed, workers, told)
     return Certificate(

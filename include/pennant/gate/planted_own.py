@@ -111,9 +111,14 @@ def planted_from(
 
 
 def usual_rows(use_case: UseCase, known_at: np.ndarray, until: datetime) -> int:
-    """Rows of a usual judgement: the median over past trainings of labels known in the fresh days before."""
+    """Rows of a usual judgement: the median over past trainings of labels known in the fresh days before.
+
+    Where the gate has a share of the entities instead, that share of them all.
+    """
     if not len(known_at):
         return 0
+    if use_case.split.fresh_share is not None:
+        return int(use_case.split.fresh_share * len(known_at))
     start = max(known_at.min(), np.datetime64(until.replace(tzinfo=None)) - np.timedelta64(4 * 365, "D"))
     since = datetime.fromisoformat(str(start.astype("datetime64[s]"))).replace(tzinfo=until.tzinfo)
     ticks = [each.as_of for each in walk.periods_of(use_case, since, until)]
