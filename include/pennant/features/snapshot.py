@@ -120,7 +120,7 @@ def with_groups(use_case: DataUseCase, rows: pl.DataFrame, asked: pl.DataFrame) 
     named = {name: pl.col(column).cast(pl.String) for name, column in declared.items() if column}
     if not named:
         return rows
-    told = asked.select("entity", **{name: column for name, column in named.items()})
+    told = asked.select("entity", **named)
     return rows.join(told, on="entity", how="left", maintain_order="left")
 
 
