@@ -17,6 +17,8 @@ from pennant.declaration.loader import load_trained
 from pennant.features import labels
 from pennant.features.errors import UnknownClass
 from pennant.features.tables import Tables
+from pennant.gate.tables import ScoreTable
+from pennant.gate.verdict import judge
 from pennant.settings import REPOSITORY
 from pennant.training import fit, parameters, rows, search, split
 from pennant.training.errors import (
@@ -236,3 +238,19 @@ def test_an_outcome_of_no_declared_class_is_refused_and_not_taken_for_none() -> 
     with pytest.raises(UnknownClass) as refused:
         known("H", "abandoned", "D")
     assert (refused.value.found, refused.value.allowed) == (["abandoned"], ["H", "D", "A"])
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_of_fresh_rows_that_all_end_alike_the_gate_promotes_nobody(declared: Any, label: float) -> None:
+    """Whoever said the one outcome most loudly would be the best of all."""
+    use_case, days = declared(), np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(4, "h")
+    names = np.array([f"game-{number:04d}" for number in range(400)])
+
+    def table(name: str, towards: float) -> ScoreTable:
+        prediction = np.full(400, abs(1.0 - label - towards))
+        return ScoreTable(name, names, days, np.full(400, label), prediction, name)
+
+    rate = table("base_rate", 0.5)
+    policy = use_case.gate.model_copy(update={"slices": {}, "max_calibration_error": 0.5})
+    found = judge(table("new", 0.9), table("old", 0.6), {"base_rate": rate}, policy, ["base_rate"], {})
+    assert (found.outcome, [each.code for each in found.deciding()]) == ("hold", ["one_outcome"])

@@ -21,7 +21,7 @@ from pennant.declaration.parameters import PARAMETERS
 from pennant.platform.ports import unused_ports
 from pennant.settings import Settings
 from pennant.training import cluster, cluster_crew
-from pennant.training.cluster_errors import ClusterLost, ClusterUnusable, DeadlinePassed
+from pennant.training.cluster_errors import ClusterLost, ClusterUnusable, DeadlinePassed, PackagesDiffer
 from pennant.training.losses import Floats, expit
 from pennant.training.members.kinds import KINDS
 from pennant.training.problem import Problem, Task, row_losses
@@ -207,6 +207,17 @@ def test_a_cluster_that_is_not_there_is_an_error_and_not_a_quiet_return(home, mo
     with pytest.raises(ClusterUnusable) as refused:
         fitted(planted())
     assert refused.value.address == address
+
+
+def test_a_worker_with_another_xgboost_is_refused_by_name(steady, home, monkeypatch) -> None:
+    import xgboost
+
+    monkeypatch.setenv("PENNANT_DASK_ADDRESS", steady)
+    monkeypatch.setattr(xgboost, "__version__", "0.1")
+    with pytest.raises(PackagesDiffer) as refused:
+        fitted(planted())
+    assert refused.value.wanted == "0.1"
+    assert refused.value.worker.startswith("tcp://")
 
 
 def test_trainings_that_want_the_cluster_at_once_take_turns(steady, home, monkeypatch) -> None:

@@ -118,6 +118,12 @@ def few_rows_reason(rows: int, days: int, min_rows: int, min_days: int) -> Reaso
     return Reason("too_few_rows", "hold", text, numbers)
 
 
+def one_outcome_reason(rows: int, label: float) -> Reason:
+    """Hold: of rows that all end alike, whoever says so most loudly is the best."""
+    text = f"All {rows} fresh rows have the label {label:g}: nothing shows who tells outcomes apart."
+    return Reason("one_outcome", "hold", text, {"rows": rows, "label": label})
+
+
 def unscorable_champion(name: str, why: str, cause: str) -> Reason:
     """Hold: nothing to compare with, and something is wrong with what is served."""
     text = f"{name} could not be scored: {why}. A person has to look at it."

@@ -31,6 +31,7 @@ from pennant.gate.sentences import (
     champion_reason,
     few_rows_reason,
     nothing_to_beat,
+    one_outcome_reason,
     same_bundle,
     slice_reasons,
     unscorable_champion,
@@ -127,6 +128,7 @@ class _Case:
             reasons.append(few_rows_reason(mean.rows, mean.days, self.policy.min_rows, MIN_DAYS))
         else:
             reasons += leak(self.policy.metric, self.fresh, self.baselines)
+        reasons += self._one_outcome()
         comparisons = self._comparisons(reasons)
         measured = calibration_of(self.fresh)
         reasons.append(calibration_reason(measured, self.policy.max_calibration_error))
@@ -153,6 +155,12 @@ class _Case:
         if self.fresh.problem.task != "binary":
             return None
         return area_under_curve(self.fresh.label, self.fresh.prediction)
+
+    def _one_outcome(self) -> list[Reason]:
+        label = self.fresh.label
+        classes = self.fresh.problem.task in {"binary", "multiclass"}
+        alike = classes and bool((label == label[0]).all())
+        return [one_outcome_reason(len(label), float(label[0]))] if alike else []
 
     def _comparisons(self, reasons: list[Reason]) -> list[Comparison]:
         """Compare with champion and baselines; appends what each comparison argues for."""
