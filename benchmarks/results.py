@@ -73,9 +73,9 @@ def section(title: str, found: Found, seconds: float) -> list[str]:
     ]
     for name in names:
         told = whole["metrics"] if name == "model" else whole["baselines"][name]
-        lines.append(
-            f"| {name} | {whole['rows']:,} | {' | '.join(number(told.get(each)) for each in metrics)} |"
-        )
+        # A baseline's figures are those of the rows that it has.
+        rows = int(told.get("rows", whole["rows"]))
+        lines.append(f"| {name} | {rows:,} | {' | '.join(number(told.get(each)) for each in metrics)} |")
     if title == "pedestrian_paths":
         for name in names:
             each = [part["metrics"] if name == "model" else part["baselines"].get(name, {}) for part in parts]
