@@ -37,13 +37,14 @@ class PlantedRows:
         source: whether they are the use case's own.
         about: where they are from, one sentence.
         problem: what is predicted.
-        event_time: (n,) `datetime64[us]`, UTC, rising.
+        event_time: (n,) `datetime64[us]`, UTC; rising, within each cluster where there are any.
         forecast: the model's predictions, out of sample; they stand for the truth.
         residual: label less forecast for a regression or a trajectory, of the shape of the label; else None.
         baselines: forecasts of the declared baselines.
         slices: for each slice of the policy, an (n,) mask.
         coverage: the share of labels that intervals are meant to hold.
         fresh: rows of a usual judgement of this use case.
+        cluster: (n,) what each row counts together with, equal ones behind one another; None: its UTC day.
     """
 
     source: Source
@@ -56,13 +57,15 @@ class PlantedRows:
     slices: Mapping[str, NDArray[np.bool_]]
     coverage: float
     fresh: int
+    cluster: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.forecast)
 
     def days(self) -> list[Places]:
-        """The rows of each UTC day, day after day."""
-        cuts = np.flatnonzero(np.diff(self.event_time.astype("datetime64[D]").astype(np.int64))) + 1
+        """The rows of each UTC day, or of each declared cluster, one after another."""
+        mine = self.event_time.astype("datetime64[D]") if self.cluster is None else self.cluster
+        cuts = np.flatnonzero(mine[1:] != mine[:-1]) + 1
         return np.split(np.arange(len(self)), cuts)
 
 

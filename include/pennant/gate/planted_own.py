@@ -15,6 +15,7 @@ from pennant.gate import walk
 from pennant.gate.forecasts import Forecast
 from pennant.gate.planted import PlantedRows
 from pennant.gate.score import slice_masks
+from pennant.gate.tables import cluster_of
 from pennant.reference import Window
 from pennant.settings import Settings
 from pennant.training.losses import Floats
@@ -88,16 +89,21 @@ def planted_from(
     """Put the periods' rows behind one another, in the order of their events."""
     problem = _joint([each.problem for each in periods])
     event_time = np.concatenate([each.event_time for each in periods]).astype("datetime64[us]")
-    order = np.argsort(event_time, kind="stable")
+    parts = [cluster_of(each) for each in tests]
+    cluster = (
+        np.concatenate([each for each in parts if each is not None]) if use_case.split.clusters else None
+    )
+    order = np.argsort(event_time, kind="stable") if cluster is None else np.lexsort((event_time, cluster))
     forecast = np.concatenate([_widened(each.forecasts["model"].p, problem) for each in periods])
     label = np.concatenate([each.y for each in periods])
     masks = [slice_masks(use_case, test) for test in tests]
     names = [name for name, each in use_case.baselines.items() if each.required]
-    days = len(np.unique(event_time.astype("datetime64[D]")))
+    together = event_time.astype("datetime64[D]") if cluster is None else cluster
+    count = f"{len(np.unique(together)):,} {'days' if cluster is None else 'clusters'}"
     first, last = (f"{moment.astype('datetime64[D]')}" for moment in (event_time.min(), event_time.max()))
     return PlantedRows(
         source="own data",
-        about=f"{len(order):,} events of {use_case.name} on {days:,} days, {first} to {last}, "
+        about=f"{len(order):,} events of {use_case.name} on {count}, {first} to {last}, "
         f"known on {until:%Y-%m-%d}",
         problem=problem,
         event_time=event_time[order],
@@ -107,6 +113,7 @@ def planted_from(
         slices={name: np.concatenate([mask[name] for mask in masks])[order] for name in use_case.gate.slices},
         coverage=use_case.training.interval_coverage,
         fresh=fresh,
+        cluster=None if cluster is None else cluster[order],
     )
 
 
