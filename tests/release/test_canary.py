@@ -41,6 +41,13 @@ def test_a_canary_that_answers_like_the_champion_passes() -> None:
     assert _decided(_answers(0.5, 30)) == ("pass", "sound")
 
 
+def test_a_path_has_no_interval_of_numbers_and_is_sound() -> None:
+    assert Answer(4.2, None, None).sound
+    assert not Answer(float("nan"), None, None).sound
+    walks = [Answer(each.prediction, None, None) for each in _answers(0.5, 30)]
+    assert judge(walks, walks, PLAN, 0.0).decision == "pass"
+
+
 def test_silence_waits_until_the_deadline_and_is_then_turned_back() -> None:
     assert _decided([]) == ("wait", "too_few_predictions")
     assert _decided([], hours=1.999) == ("wait", "too_few_predictions")

@@ -20,7 +20,7 @@ Decision = Literal["wait", "pass", "turn_back"]
 
 @dataclass(frozen=True)
 class Answer:
-    """One logged prediction of an arm, with its interval."""
+    """One logged prediction of an arm, with its interval where it is one of numbers (a path has discs)."""
 
     prediction: float | None
     low: float | None
@@ -28,9 +28,11 @@ class Answer:
 
     @property
     def sound(self) -> bool:
-        """All three are finite, and the prediction lies in its interval."""
-        if self.prediction is None or self.low is None or self.high is None:
+        """It is finite, and so is its interval, in which it lies."""
+        if self.prediction is None or not isfinite(self.prediction):
             return False
+        if self.low is None or self.high is None:
+            return self.low is self.high
         return isfinite(self.low) and isfinite(self.high) and self.low <= self.prediction <= self.high
 
 
