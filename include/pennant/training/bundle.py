@@ -28,8 +28,8 @@ from pennant.training.rows import TrainingRows
 from pennant_serving.manifest import Manifest
 from pennant_serving.scorer import ExplanationUnavailable, Scorer, Scores, read_scorer
 
-EXPLAINED_ROWS = 500
-"""TreeSHAP costs about a millisecond a row, and a mean over 500 rows stands still."""
+EXPLAINED_ROWS = 300
+"""TreeSHAP costs about a millisecond a row, and a mean over 300 rows stands still."""
 
 
 class CannotDoWithout(TrainingRefused):
@@ -55,11 +55,13 @@ class Content:
         manifest: bundle.json.
         members: name -> fitted member, those with weight only.
         more: files that the interval needs, by their path.
+        stability: of importances across folds; see `pennant.training.stability`.
     """
 
     manifest: dict[str, Any]
     members: dict[str, FittedMember]
     more: dict[str, bytes]
+    stability: dict[str, Any]
 
 
 def inputs(use_case: TrainedUseCase) -> list[dict[str, Any]]:
@@ -96,7 +98,7 @@ def write(
         SigningKeyError: the key is missing or open to others.
     """
     members = {each["file"]: content.members[each["name"]].content() for each in content.manifest["members"]}
-    files = _scored(use_case, rows, content.manifest, {**members, **content.more})
+    files = _scored(use_case, rows, content, {**members, **content.more})
     sums = "".join(f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files)).encode()
     signature = sign(signing_key, sums)
     partial = out.with_name(f".{out.name}.partial")
@@ -111,9 +113,10 @@ def write(
 
 
 def _scored(
-    use_case: TrainedUseCase, rows: TrainingRows, manifest: Mapping[str, Any], files: Mapping[str, bytes]
+    use_case: TrainedUseCase, rows: TrainingRows, content: Content, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
     """All files of the bundle: `files`, and those that follow from scoring with the bundle itself."""
+    manifest = content.manifest
     index = sample.reference_index(rows, use_case.training.search.seed)
     x, y = rows.x[index], rows.y[index]
     told = _read(manifest, files).predict(x)
@@ -133,7 +136,7 @@ def _scored(
         "reference.parquet": _parquet(
             rows.names, x, {**_columns("prediction", told.prediction), **_columns("label", y)}
         ),
-        "explain.json": _importances(scorer, rows.names, x),
+        "explain.json": _json({**_importances(scorer, rows.names, x), "stability": content.stability}),
     }
 
 
@@ -154,19 +157,19 @@ def _columns(name: str, values: Floats) -> dict[str, Floats]:
     return {f"{name}_{at}": column for at, column in enumerate(values.T)}
 
 
-def _importances(scorer: Scorer, names: tuple[str, ...], x: Floats) -> bytes:
+def _importances(scorer: Scorer, names: tuple[str, ...], x: Floats) -> dict[str, Any]:
     """Mean |contribution| per feature, over rows and outputs, by the scorer's own additive explanation."""
     explained = x[np.linspace(0, len(x) - 1, min(EXPLAINED_ROWS, len(x))).astype(np.int64)]
     try:
         found = scorer.explain(explained)
     except ExplanationUnavailable as error:
-        return _json({"importances": {}, "unit": "", "rows": 0, "reason": str(error)})
+        return {"importances": {}, "unit": "", "rows": 0, "reason": str(error)}
     means = np.abs(found.contributions).reshape(-1, len(names)).mean(axis=0)
     importances = {name: float(value) for name, value in zip(names, means, strict=True)}
     unit = f"mean |contribution| to the {found.unit}"
     if found.outputs:
         unit += f", over {', '.join(found.outputs)}"
-    return _json({"importances": importances, "unit": unit, "rows": len(explained)})
+    return {"importances": importances, "unit": unit, "rows": len(explained)}
 
 
 def _json(described: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from pennant.data.lake import Lake
 from pennant.declaration.model import TrainedUseCase
 from pennant.reference import Reference
 from pennant.settings import Settings
-from pennant.training import bundle, interval, parameters, provenance, rows, search, told
+from pennant.training import bundle, interval, parameters, provenance, rows, search, stability, told
 from pennant.training.calibration import Calibration, Identity, fit_calibration
 from pennant.training.coverage import coverage_warnings
 from pennant.training.crossfit import OutOfFold, fit_all, member_seed, out_of_fold
@@ -168,7 +168,8 @@ def written(
         "warnings": [*data.warnings, *coverage_warnings(use_case, metrics["coverage"])],
         "author": author,
     }
-    content = bundle.Content(manifest, fitted.members, found.files())
+    steady = stability.across_folds(data, fitted.oof, manifest)
+    content = bundle.Content(manifest, fitted.members, found.files(), steady)
     sha256 = bundle.write(use_case, data, content, out, settings.secrets / "signing.key")
     return FittedBundle(out, sha256, told.flat(metrics))
 
