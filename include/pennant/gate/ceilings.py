@@ -28,7 +28,6 @@ from pennant.platform.ports import LOOPBACK, unused_ports
 from pennant.security.signing import PUBLIC_NAME
 from pennant.settings import Settings
 from pennant_serving.bundle import Bundle
-from pennant_serving.keys import add as add_key
 
 ROWS, WARM_UP, ROUNDS = 300, 50, 3
 """Each round times so many single rows; the median of the rounds counts: one hiccup refuses no model."""
@@ -178,7 +177,7 @@ def latencies(use_case: str, bodies: list[bytes], folder: Path, settings: Settin
     with tempfile.TemporaryDirectory(prefix="pennant-ceilings-") as temporary:
         place = Path(temporary)
         key, port = os.urandom(24).hex(), unused_ports(1)[0]
-        add_key(place / "keys.json", _CALLER, "predict", key)
+        serving.keep_hashes(place / "keys.json", {_CALLER: (key, "predict")})
         variables = {
             "HOST": LOOPBACK,
             "PORT": str(port),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -33,17 +34,21 @@ def prepare_keys(secrets: Path) -> dict[str, str]:
     if missing:
         keys |= missing
         credentials.keep(path, json.dumps(keys))
-    hashes = {
-        name: {"sha256": hashlib.sha256(key.encode()).hexdigest(), "role": CLIENTS[name]}
-        for name, key in keys.items()
-        if name in CLIENTS
-    }
-    known = secrets / KEY_HASHES
-    # Keys that someone else added stay.
-    others = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
-    if others | hashes != others:
-        credentials.keep(known, json.dumps(others | hashes, indent=1))
+    keep_hashes(
+        secrets / KEY_HASHES, {name: (key, CLIENTS[name]) for name, key in keys.items() if name in CLIENTS}
+    )
     return keys
+
+
+def keep_hashes(path: Path, keys: Mapping[str, tuple[str, str]]) -> None:
+    """Let the serving app know keys: client -> (key, role). Keys that someone else added to `path` stay."""
+    hashes = {
+        name: {"sha256": hashlib.sha256(key.encode()).hexdigest(), "role": role}
+        for name, (key, role) in keys.items()
+    }
+    others = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if others | hashes != others:
+        credentials.keep(path, json.dumps(others | hashes, indent=1))
 
 
 def environment(settings: Settings, warehouse_url: str) -> dict[str, str]:
