@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,16 +11,14 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from pennant.declaration.loader import load_all
-from pennant.declaration.model import TrainedUseCase
 from pennant.orchestration.factory import build_all
 from pennant.orchestration.steps import XCOM_LIMIT_BYTES, XComTooLarge, checked
 from pennant.settings import Settings
 
 DATA_PARTS = {"ingest", "features"}
 PARTS = DATA_PARTS | {"train", "release", "score", "watch", "backtest"}
-MODELLED = ("league_demo", "nfl_games")
-WITHOUT_MODEL = ("epl_matches", "mlb_strikeouts", "pedestrian_paths", "telco_churn")
+SHIPPED = ("epl_matches", "league_demo", "mlb_strikeouts", "nfl_games", "pedestrian_paths", "telco_churn")
+MODEL = ("gate:", "release:", "watch:", "healing:", "replay:")
 HEAVY = (
     "polars",
     "pandas",
@@ -67,12 +66,24 @@ def _python(repository: Path, code: str, **environment: str) -> str:
 def test_the_dags_folder_gives_every_dag_of_every_use_case(repository: Path, airflow_database: None) -> None:
     bag = DagBag(dag_folder=str(repository / "dags"))
     assert bag.import_errors == {}
-    wanted = {f"{name}__{part}" for name in MODELLED for part in PARTS}
-    declared = {each.name: each for each in load_all(repository / "include" / "use_cases")}
-    for name in WITHOUT_MODEL:
-        trained = isinstance(declared[name], TrainedUseCase)
-        wanted |= {f"{name}__{part}" for part in (*DATA_PARTS, *(["backtest"] if trained else []))}
+    wanted = {f"{name}__{part}" for name in SHIPPED for part in PARTS}
     assert set(bag.dags) == wanted | {"pennant__maintain"}
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_who_declares_no_model_gets_no_dag_of_one(
+    repository: Path, tmp_path: Path, airflow_database: None, trained: bool
+) -> None:
+    source, folder = repository / "include" / "use_cases" / "telco_churn", tmp_path / "telco_churn"
+    shutil.copytree(source, folder)
+    parts = re.split(r"(?m)^(?=[a-z])", (source / "use_case.yaml").read_text(encoding="utf-8"))
+    left_out = MODEL if trained else (*MODEL, "training:")
+    text = "".join(each for each in parts if not each.startswith(left_out))
+    text = re.sub(r"(?m)^  (score|watch|train): .*\n", "", text)
+    (folder / "use_case.yaml").write_text(text, encoding="utf-8")
+    dags = build_all(Settings(use_cases=tmp_path))
+    parts_of = {each.removeprefix("telco_churn__") for each in dags if each.startswith("telco_churn__")}
+    assert parts_of == DATA_PARTS | ({"backtest"} if trained else set())
 
 
 def test_generated_dags_are_byte_equal_whatever_the_hash_seed(repository: Path) -> None:

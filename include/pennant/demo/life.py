@@ -21,17 +21,31 @@ from pennant.release.client import ServingClient
 
 Stride = Literal["month", "week"]
 
-# One tree of depth one that learns a thousandth at a time, and a line held flat: an honest bad model.
-BAD_HYPERPARAMETERS = {
-    "trees": {
-        "max_depth": 1,
-        "learning_rate": 0.001,
-        "n_estimators": 1,
-        "min_child_weight": 100.0,
-        "subsample": 0.5,
-    },
-    "linear": {"c": 1e-6},
+# An honest bad model of each kind: one small tree that learns next to nothing, a line held flat, doubt spread
+# over a forecast that is given.
+_STUMP: dict[str, float | int] = {
+    "max_depth": 1,
+    "learning_rate": 0.001,
+    "n_estimators": 1,
+    "min_child_weight": 100.0,
+    "subsample": 0.5,
 }
+_BAD: dict[str, dict[str, float | int]] = {
+    "xgboost": _STUMP,
+    "trees_count": _STUMP,
+    "path_residual": _STUMP,
+    "logistic": {"c": 1e-6},
+    "ridge": {"alpha": 1e9},
+    "poisson": {"alpha": 1e9},
+    "column": {"sharpness": 0.1},
+    "constant_velocity": {},
+}
+
+
+def bad_hyperparameters(use_case: UseCase) -> dict[str, dict[str, float | int]]:
+    """Hyper-parameters that no search would choose, for every member that has any."""
+    found = {name: _BAD[member.kind] for name, member in use_case.training.members.items()}
+    return {name: values for name, values in found.items() if values}
 
 
 class Life(Past):

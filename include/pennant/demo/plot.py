@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pennant.demo.life import BAD_HYPERPARAMETERS, Life, Stride, windows
+from pennant.demo.life import Life, Stride, bad_hyperparameters, windows
 from pennant.demo.past import Past
 from pennant.errors import PennantError
 from pennant.reference import Window
@@ -50,7 +50,7 @@ def play(life: Life, stride: Stride, since: datetime, most_steps: int, settings:
         raise NoFirstChampion(use_case.name, first["summary"])
     life.await_release("Release the first champion", "First champion")
     reached = _live(life, live)
-    life.train("A bad challenger, trained on purpose", reached, overrides=BAD_HYPERPARAMETERS)
+    life.train("A bad challenger, trained on purpose", reached, overrides=bad_hyperparameters(life.use_case))
     _back(life, settings)
 
 

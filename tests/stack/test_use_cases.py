@@ -31,7 +31,7 @@ SINCE = {
     reason="PENNANT_DATA_MIRROR is not set to a folder with the public data sets",
 )
 @pytest.mark.parametrize("name", SINCE)
-def test_a_use_case_without_a_model_reaches_its_snapshot_and_leaks_nothing(played: Played, name: str) -> None:
+def test_a_use_case_reaches_its_snapshot_and_leaks_nothing(played: Played, name: str) -> None:
     use_case = load(played.settings.use_cases / name)
     with Progress(Console(force_terminal=False)) as progress:
         past = Past(use_case, played.airflow, played.warehouse, progress)
