@@ -192,9 +192,7 @@ EFFECTS: tuple[Effect, ...] = (
         "another number of mapped search tasks in the train Dag",
     ),
     Effect("training.cluster", "training", ("train",), "change", "trained elsewhere, or with other patience"),
-    Effect(
-        "training.variants", "gate", ("backtest",), "note", "its backtest shows other figures"
-    ),
+    Effect("training.variants", "gate", ("backtest",), "note", "its backtest shows other figures"),
     Effect("training.search.minutes", "training", ("train",), "change", "another time budget of the search"),
     Effect(
         "baselines",
