@@ -125,3 +125,48 @@ def test_odd_features_are_allowed_and_named(planted: Any, declared: Any) -> None
         ("form", "constant"),
         ("strength", "outside_declared_range"),
     }
+
+
+def by_entity(**given: object) -> Split:
+    return Split(history_days=900, fresh_days=1, folds=4, embargo_hours=3, groups="entity", **given)
+
+
+@given(
+    rows=st.lists(st.integers(1, 4), min_size=120, max_size=200),
+    seed=st.integers(0, 10_000),
+    classed=st.booleans(),
+)
+@settings(deadline=None, max_examples=40)
+def test_all_rows_of_an_entity_are_on_one_side_of_a_fold(rows: list[int], seed: int, classed: bool) -> None:
+    stream = np.random.default_rng(seed)
+    groups = stream.permutation(np.repeat([f"customer-{each}" for each in range(len(rows))], rows))
+    label = (stream.random(len(groups)) < 0.4).astype(float) if classed else None
+    found = split.grouped_folds(groups, label, by_entity())
+    for fold in found:
+        assert not np.isin(groups[fold.validate], groups[fold.train]).any()
+        assert len(fold.train) + len(fold.validate) == len(groups)
+    assert (np.sort(np.concatenate([fold.validate for fold in found])) == np.arange(len(groups))).all()
+
+
+def test_entities_of_each_class_are_dealt_evenly() -> None:
+    groups = np.array([f"customer-{each}" for each in range(200)])
+    label = (np.arange(200) % 5 == 0).astype(float)
+    found = split.grouped_folds(groups, label, by_entity())
+    assert [label[fold.validate].sum() for fold in found] == [10.0] * 4
+    assert [len(fold.validate) for fold in found] == [50] * 4
+
+
+@pytest.mark.parametrize("classed", [True, False])
+def test_a_group_that_is_only_trained_on_judges_nothing(classed: bool) -> None:
+    groups = np.array([f"customer-{each}" for each in range(200)])
+    label = (np.arange(200) % 2).astype(float) if classed else None
+    found = split.grouped_folds(groups, label, by_entity(train_only=["customer-3", "customer-7"]))
+    assert not any({3, 7} & set(fold.validate) for fold in found)
+    assert all({3, 7} <= set(fold.train) for fold in found)
+
+
+def test_groups_that_are_all_only_trained_on_are_refused() -> None:
+    groups = np.repeat(["park", "square"], 60)
+    with pytest.raises(TooFewRows) as caught:
+        split.grouped_folds(groups, None, by_entity(train_only=["park", "square"]))
+    assert caught.value.found == 0

@@ -283,7 +283,7 @@ class Split(Part):
     groups: Text | None = None
     """For data whose order in time says nothing: folds are made of the values of this column of the spine.
 
-    `entity` parts single rows, evenly by class. Without it all folds follow time.
+    `entity` parts entities with all their rows, evenly by class. Without it all folds follow time.
     """
     train_only: list[Text] = []
     """Groups that are trained on and never judged."""

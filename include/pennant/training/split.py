@@ -76,14 +76,16 @@ def grouped_folds(groups: NDArray[np.str_], label: Floats | None, split: Split) 
 
     Args:
         groups: whose rows stay together, shape (n,).
-        label: to part single rows evenly by class; None keeps groups whole, each its own fold while there
-            are no more than `split.folds`.
+        label: to part groups evenly by class, that of a group's first row; None parts them by size, each its
+            own fold while there are no more than `split.folds`.
         split: the declared split.
 
     Raises:
-        TooFewRows: a fold has fewer than 20 rows on either side.
+        TooFewRows: a fold has fewer than 20 rows on either side, or all groups are `train_only`.
     """
     part = _parts(groups, label, split)
+    if part.max(initial=-1) < 0:
+        raise TooFewRows("rows outside of split.train_only, to judge by", 0, MIN_FOLD_ROWS)
     folds = []
     for number in range(int(part.max(initial=-1)) + 1):
         validate, train = (np.flatnonzero(side).astype(np.int64) for side in (part == number, part != number))
@@ -96,25 +98,26 @@ def grouped_folds(groups: NDArray[np.str_], label: Floats | None, split: Split) 
 
 def _parts(groups: NDArray[np.str_], label: Floats | None, split: Split) -> Indices:
     """The fold of each row; -1 for rows that are never judged."""
-    names = [name for name in np.unique(groups) if name not in split.train_only]
-    names.sort(key=_drawn)
-    part = np.full(len(groups), -1, dtype=np.int64)
+    unique, first, which = np.unique(groups, return_index=True, return_inverse=True)
+    names: list[str] = unique.tolist()
+    drawn = sorted(range(len(names)), key=lambda at: _drawn(names[at]))
+    judged = [at for at in drawn if names[at] not in split.train_only]
+    part = np.full(len(names), -1, dtype=np.int64)
     if label is None:
-        sizes = np.zeros(min(split.folds, len(names)), dtype=np.int64)
-        for name in names:
-            rows = groups == name
-            least = int(np.argmin(sizes))
-            part[rows], sizes[least] = least, sizes[least] + rows.sum()
-        return part
-    order = np.argsort([_drawn(name) for name in groups], kind="stable")
-    for each in np.unique(label):
-        dealt = order[label[order] == each]
+        sizes, loads = np.bincount(which), np.zeros(min(split.folds, len(judged)), dtype=np.int64)
+        for at in judged:
+            part[at] = int(np.argmin(loads))
+            loads[part[at]] += sizes[at]
+        return part[which]
+    came = label[first]
+    for each in np.unique(came):
+        dealt = [at for at in judged if came[at] == each]
         part[dealt] = np.arange(len(dealt)) % split.folds
-    return part
+    return part[which]
 
 
 def _drawn(name: str) -> str:
-    return sha256(str(name).encode()).hexdigest()
+    return sha256(name.encode()).hexdigest()
 
 
 def recency_weights(label_known_at: Moments, half_life_days: float) -> Floats:
