@@ -184,8 +184,9 @@ def test_the_study_has_one_name_per_snapshot_declaration_and_overrides(
         name(declared(min_rows=301), found.snapshot),
         name(found.use_case, planted(rows=501).put(lake)),
         name(found.use_case, found.snapshot, {"trees": {"max_depth": 2}}),
+        name(found.use_case.model_copy(update={"task": "count"}), found.snapshot),
     }
-    assert len(others | {found.plan.study}) == 4
+    assert len(others | {found.plan.study}) == 5
 
 
 def test_an_overridden_member_is_not_searched(shards: Any, lake: Lake) -> None:

@@ -70,6 +70,8 @@ def prepare(
 def _name(use_case: TrainedUseCase, snapshot: Reference, overrides: Mapping[str, Any]) -> str:
     basis: dict[str, Any] = {
         "snapshot": snapshot.sha256,
+        "task": use_case.task,
+        "classes": use_case.label.classes,
         "features": list(use_case.features),
         "split": use_case.split.model_dump(mode="json"),
         "training": use_case.training.model_dump(mode="json"),
