@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pennant.data.lake import Lake
 from pennant.declaration.model import UseCase
 from pennant.reference import Reference
-from pennant.training import crossfit, parameters, rows, search
+from pennant.training import crossfit, parameters, rows, search, trial
 from pennant.training.storage import opened
 
 BUDGET = {"trials": 12, "workers": 2, "minutes": 5, "seed": 7}
@@ -172,6 +172,25 @@ def test_a_search_killed_between_two_folds_ends_as_if_nothing_happened(
 def test_a_search_without_a_study_prunes_the_same_and_finds_the_same(finished: Searched) -> None:
     data = rows.read(finished.use_case, finished.snapshot, finished.lake)
     assert search.search_alone(finished.use_case, data) == finished.best()[0]
+
+
+def test_a_spent_time_budget_stops_a_search_without_a_study_after_the_first_trial(
+    finished: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = {**BUDGET, "workers": 1, "minutes": 1e-9}
+    search_of = type(finished.use_case.training.search).model_validate(short)
+    training = finished.use_case.training.model_copy(update={"search": search_of})
+    use_case = finished.use_case.model_copy(update={"training": training})
+    fitted: list[object] = []
+    once = trial.attempt
+
+    def counted(*given: Any) -> float | None:
+        fitted.append(given)
+        return once(*given)
+
+    monkeypatch.setattr(trial, "attempt", counted)
+    search.search_alone(use_case, rows.read(use_case, finished.snapshot, finished.lake))
+    assert len(fitted) == 1
 
 
 def test_without_pruning_every_trial_is_complete_and_the_study_is_another(

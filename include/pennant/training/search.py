@@ -132,7 +132,7 @@ def search_alone(use_case: TrainedUseCase, data: rows.TrainingRows) -> parameter
     """The hyper-parameters of the best trial, searched here and now, kept nowhere.
 
     The same slots, seed and shards as a study's, so the same trials, as long as `search.minutes` do not end
-    one of the two.
+    one of the two: here they are of all shards together. The first trial is always run.
     """
     budget, space = use_case.training.search, parameters.space(use_case, None)
     if not space.searched:
@@ -143,7 +143,7 @@ def search_alone(use_case: TrainedUseCase, data: rows.TrainingRows) -> parameter
         slots = _slots(use_case, shard)
         done: list[FrozenTrial] = []
         for slot in slots:
-            if tried and time.monotonic() - began > budget.minutes * 60:
+            if (tried or done) and time.monotonic() - began > budget.minutes * 60:
                 break
             values = trial.suggest(space.searched, done, budget.seed, slot, len(slots))
             done.append(_tried(use_case, data, space, values, done, slot))
