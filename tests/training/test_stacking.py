@@ -280,6 +280,16 @@ class TestBest:
         assert older.tolist() == list(range(50))
         assert newer.tolist() == list(range(50, 100))
 
+    @pytest.mark.parametrize("ensemble", ["best", "selection"])
+    def test_one_fold_leaves_nothing_to_compare_by(self, asked: Any, ensemble: str) -> None:
+        held = Held.of(BINARY, *halves_of_the_truth(200, 7))
+        alone = Fold(1, np.arange(100), np.arange(100, 200))  # of one group, while all others only train
+        predicted = {name: each[alone.validate] for name, each in held.oof.members.items()}
+        oof = OutOfFold(alone.validate, held.data.y[alone.validate], predicted, {})
+        found = Held(replace(held.data, folds=[alone]), oof).combine(asked(ensemble))
+        assert found.described["method"] == "weighted"
+        assert found.described["judged"] == {"why": "too few held-out rows to compare", "rows": 100}
+
     def test_everything_is_refitted_on_all_held_out_rows(self, asked: Any) -> None:
         x, y, members = halves_of_the_truth(2000, 5)
         found = Held.of(BINARY, x, y, members).combine(asked("best"))

@@ -180,8 +180,11 @@ def halves(data: TrainingRows, oof: OutOfFold) -> tuple[Indices, Indices]:
     """Positions in `oof` of the held-out rows to fit on, and of the newer ones to judge on.
 
     The cut lies between two folds, as near to the middle as they allow. Older rows count only if the first
-    of the newer folds could have been trained on them: their labels were known by then.
+    of the newer folds could have been trained on them: their labels were known by then. A single fold is all
+    newer.
     """
+    if len(data.folds) == 1:
+        return np.empty(0, dtype=np.int64), np.arange(len(oof.label), dtype=np.int64)
     ends = np.cumsum([len(fold.validate) for fold in data.folds])
     first = int(np.argmin(np.abs(ends[:-1] - ends[-1] / 2.0)))
     older = np.arange(ends[first], dtype=np.int64)
