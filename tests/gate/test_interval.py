@@ -12,7 +12,7 @@ from pennant.gate.calibration import calibration
 from pennant.gate.interval import area_under_curve
 from pennant.gate.metrics import by_row
 from pennant.gate.tables import BINARY
-from pennant.training.clustered import clustered_mean
+from pennant.training.clustered import _freedom, clustered_mean
 
 VALUES = arrays(np.float64, 60, elements=st.floats(-10, 10))
 
@@ -102,3 +102,12 @@ def test_calibration_does_not_depend_on_the_order_of_rows_with_equal_predictions
     p, y = np.round(rng.random(100), 1), (rng.random(100) < 0.5).astype(float)
     turn = rng.permutation(100)
     assert calibration(y, p).error == pytest.approx(calibration(y[turn], p[turn]).error, abs=1e-12)
+
+
+@given(st.lists(st.integers(1, 10), min_size=1, max_size=8), st.sampled_from([10**2, 10**4, 10**6, 10**8]))
+@settings(max_examples=60, deadline=None)
+def test_one_day_with_all_but_a_few_rows_has_an_interval_as_wide_as_one_day_allows(
+    few: list[int], most: int
+) -> None:
+    share = np.array([most, *few]) / (most + sum(few))
+    assert 1.0 <= _freedom(share) <= len(few) + 1e-3

@@ -74,5 +74,6 @@ def _freedom(share: Floats) -> float:
     everywhere = total**2 * none**2 + 2 * two * none - 4 * total * one * none + 2 * one**2
     diagonal = a * (1 - 2 * share + total)
     squares = everywhere - float(np.sum((a * (total - 2 * share)) ** 2)) + float(np.sum(diagonal**2))
-    correlated = float(np.sum(diagonal)) ** 2 / squares
-    return float(min(independent, correlated))
+    # Neither can be under 1; where one day has nearly all of very many rows, rounding would make them so.
+    correlated = float(np.sum(diagonal)) ** 2 / squares if squares > 0 else 1.0
+    return max(1.0, float(min(independent, correlated)))
