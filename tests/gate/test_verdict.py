@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pennant.declaration.model import Gate
+from pennant.gate.approval import is_open
 from pennant.gate.outcome import Reason
 from pennant.gate.tables import ScoreTable, Unscorable
 from pennant.gate.verdict import Verdict, judge
@@ -272,6 +273,25 @@ def test_a_floor_needs_no_champion_that_can_be_scored(truth: Truth, policy_with:
     assert {each.code for each in found.deciding()} == {"champion_unscorable", "slice_too_bad"}
     few = judge(truth.skilled(), lost, tables, policy, ["base_rate"], {"away": np.arange(400) < 29})
     assert "slice_shown" in few.codes
+
+
+def test_beside_a_champion_that_cannot_be_scored_slices_are_compared_with_the_best_baseline(
+    truth: Truth, policy_with: Callable[..., Gate]
+) -> None:
+    """Or a person would be asked about a version that a first champion's gate holds."""
+    policy = policy_with(
+        slices={"away": {"column": "x", "equals": 1.0, "max_loss_increase": 0.02}}, max_calibration_error=0.4
+    )
+    inside, honest = np.arange(400) < 40, truth.skilled()
+    harmed = replace(honest, prediction=np.where(inside, 1 - honest.prediction, honest.prediction))
+    lost, tables = Unscorable("champion", "contract_mismatch", "no column"), {"base_rate": truth.base_rate()}
+    for champion in (None, lost):
+        found = judge(harmed, champion, tables, policy, ["base_rate"], {"away": inside})
+        assert "slice_worse" in [each.code for each in found.deciding()]
+        assert found.slices[0].reference == "base_rate"
+        assert not is_open(found)
+    fair = judge(honest, lost, tables, policy, ["base_rate"], {"away": inside})
+    assert is_open(fair)
 
 
 def test_beside_a_champion_that_cannot_be_scored_the_baselines_have_to_be_beaten_by_proof(

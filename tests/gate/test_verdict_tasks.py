@@ -325,6 +325,20 @@ def test_lumping_large_counts_together_gains_nothing() -> None:
         assert found.comparisons[0].mean == pytest.approx(0.0, abs=1e-12)
 
 
+def test_who_knows_more_of_small_counts_alone_does_not_replace_one_who_knows_all_of_them() -> None:
+    """A distribution that ends at 1 is asked only whether anything happens at all; the rest is cut off."""
+    truth = planted("count", 8)
+    champion = truth.said("champion", 1.5)
+    coarse = truth.said("coarse", 0.0).up_to(1)
+    found = decide(coarse, champion, truth.nothing_known(), policy("log_loss"))
+    assert found.comparisons[0].passed
+    assert (found.outcome, [each.code for each in found.deciding()]) == ("hold", ["distribution_ends_early"])
+    whole = decide(truth.said("whole", 0.0), champion, truth.nothing_known(), policy("log_loss"))
+    assert whole.outcome == "promote"
+    first = decide(coarse, None, truth.nothing_known(), policy("log_loss"))
+    assert "distribution_ends_early" in first.codes
+
+
 def test_no_constant_is_better_in_hindsight_than_the_best_constant() -> None:
     for task in ("binary", "multiclass", "count", "regression"):
         truth = planted(task, 9)

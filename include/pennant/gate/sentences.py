@@ -124,6 +124,15 @@ def one_outcome_reason(rows: int, label: float) -> Reason:
     return Reason("one_outcome", "hold", text, {"rows": rows, "label": label})
 
 
+def ends_early(end: int, name: str, other_end: int, rows: int) -> Reason:
+    """Hold: what lies beyond the challenger's last count cannot be compared, and such counts came."""
+    text = (
+        f"{rows} fresh rows have a count of {end} or more, where the challenger's distribution ends; "
+        f"that of {name} goes on to {other_end}. The comparison says nothing about them."
+    )
+    return Reason("distribution_ends_early", "hold", text, {"rows": rows, "end": end, "other_end": other_end})
+
+
 def unscorable_champion(name: str, why: str, cause: str) -> Reason:
     """Hold: nothing to compare with, and something is wrong with what is served."""
     text = f"{name} could not be scored: {why}. A person has to look at it."

@@ -29,6 +29,7 @@ from pennant.gate.sentences import (
     baseline_reason,
     calibration_reason,
     champion_reason,
+    ends_early,
     few_rows_reason,
     nothing_to_beat,
     one_outcome_reason,
@@ -128,7 +129,7 @@ class _Case:
             reasons.append(few_rows_reason(mean.rows, mean.days, self.policy.min_rows, MIN_DAYS))
         else:
             reasons += leak(self.policy.metric, self.fresh, self.baselines)
-        reasons += self._one_outcome()
+        reasons += self._one_outcome() + self._ends_early()
         comparisons = self._comparisons(reasons)
         measured = calibration_of(self.fresh)
         reasons.append(calibration_reason(measured, self.policy.max_calibration_error))
@@ -161,6 +162,20 @@ class _Case:
         classes = self.fresh.problem.task in {"binary", "multiclass"}
         alike = classes and bool((label == label[0]).all())
         return [one_outcome_reason(len(label), float(label[0]))] if alike else []
+
+    def _ends_early(self) -> list[Reason]:
+        """Counts came beyond the end of the challenger's distribution, and not of one it is held against.
+
+        Both are cut there before they are compared: what the other knows beyond would count for nothing.
+        """
+        if self.fresh.problem.task != "count":
+            return []
+        against = [self._usable_champion(), *(self.baselines[name] for name in self.required)]
+        furthest = max((each for each in against if each is not None), key=_end, default=self.fresh)
+        beyond = int(np.count_nonzero(self.fresh.label >= _end(self.fresh)))
+        if _end(furthest) <= _end(self.fresh) or not beyond:
+            return []
+        return [ends_early(_end(self.fresh), furthest.name, _end(furthest), beyond)]
 
     def _comparisons(self, reasons: list[Reason]) -> list[Comparison]:
         """Compare with champion and baselines; appends what each comparison argues for."""
@@ -306,11 +321,17 @@ class _Case:
         return rival if isinstance(rival, ScoreTable) and not impossible_predictions(rival) else None
 
     def _slice_reference(self) -> ScoreTable | None:
-        if self.champion is not None:
-            return self._usable_champion()
+        """The champion; where it cannot be scored, as where there is none, the best required baseline."""
+        rival = self._usable_champion()
+        if rival is not None:
+            return rival
         tables = [self.baselines[name] for name in sorted(self.required) if len(self.baselines[name])]
         metric = self.policy.metric
         return min(tables, key=lambda each: _mean(each.losses(metric)), default=None)
+
+
+def _end(table: ScoreTable) -> int:
+    return table.problem.most
 
 
 def _mean(values: Floats) -> float:
