@@ -1,9 +1,11 @@
 """Conformal intervals hold fresh labels as often as declared, whatever the model is."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -181,6 +183,24 @@ def test_coverage_is_told_only_of_folds_that_came_later(planted_task: Any) -> No
     before = ~np.isin(index, data.folds[2].validate)
     assert (held[before] == again[before]).all()
     assert not again[~before].any()
+
+
+def test_coverage_is_told_without_labels_that_were_unknown_when_the_fold_began(planted_task: Any) -> None:
+    world = planted_task("regression")
+    use_case = world.declare()
+    late = (pl.col("event_time") + timedelta(days=40)).alias("label_known_at")
+    frame = world.league(600, 0).frame.with_columns(late)
+    data = rows.from_frame(use_case, frame, frame["label_known_at"].max())
+    fitted = fit.fit_rows(use_case, data, parameters.space(use_case, None).complete({}))
+    scored = interval.score(use_case, data, fitted.oof, fitted.prediction)
+    unknown = (scored.part == 0) & ~np.isin(scored.index, data.folds[1].train)
+    assert unknown.sum() > 20
+    worse = scored.scores.copy()
+    worse[unknown] += 100.0
+    index, held = coverage.held(use_case, data, scored)
+    _, again = coverage.held(use_case, data, replace(scored, scores=worse))
+    second = np.isin(index, data.folds[1].validate)
+    assert (held[second] == again[second]).all()
 
 
 @pytest.mark.parametrize("widen", [0.0, 3.0], ids=["steady", "growing"])

@@ -1,8 +1,9 @@
 """How often intervals held what came, for all rows and for each declared slice, measured out of fold.
 
 The interval that is measured is not the shipped one, which was made of these very rows. Each fold's rows are
-held against an interval of the other folds' scores: where folds follow time, of the earlier folds alone, so
-that the first fold is not measured. What is told is thus what one would have seen.
+held against an interval of the scores of rows that its models could be trained on: where folds follow time,
+of earlier rows whose labels were known by then, so that the first fold is not measured. What is told is thus
+what one would have seen.
 
 Of probabilities no label says whether the interval held. There each slice's mean forecast is told beside
 how often the thing came.
@@ -33,13 +34,12 @@ CONFIDENCE = 0.95
 def held(use_case: TrainedUseCase, rows: TrainingRows, scored: Scored) -> tuple[Indices, Floats]:
     """Rows that could be measured, and what share of each (of a path's steps) lay inside: 0 or 1.
 
-    Folds with too few rows before them to make an interval of are left out.
+    Folds with too few such rows to make an interval of are left out.
     """
     coverage, half_life = use_case.training.interval_coverage, use_case.training.recency_half_life_days
-    follows_time = use_case.split.groups is None
     index, inside = [], []
-    for number in range(len(rows.folds)):
-        others = scored.part < number if follows_time else scored.part != number
+    for number, fold in enumerate(rows.folds):
+        others = np.isin(scored.index, fold.train)
         mine = scored.part == number
         if not others.any():
             continue
