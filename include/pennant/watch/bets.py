@@ -78,7 +78,7 @@ def place(
     asked = forecasts.join(prices.select("entity").unique(), on="entity", how="semi", maintain_order="left")
     if asked.is_empty():
         return Placed(0, 0, pl.DataFrame(), {})
-    found = opportunities(asked, prices, limits_of(market), _standing(use_case.name, warehouse))
+    found = opportunities(asked, prices, limits_of(market), _standing(use_case.name, about, warehouse))
     new = record_opportunities(use_case.name, found.rows, warehouse)
     staked = found.rows.filter(pl.col("stake_share") > 0.0).sort("stake_share", descending=True)
     reasons = dict(found.left_out["reason"].value_counts().sort("reason").iter_rows())
@@ -148,10 +148,16 @@ def _said(use_case: UseCase, answers: Sequence[Mapping[str, Any]]) -> Floats:
         names = use_case.label.classes
         made: list[Any] = [[each["probabilities"][name] for name in names] for each in answers]
     elif use_case.task == "count":
-        made = [each["distribution"] for each in answers]
+        made = _as_long([each["distribution"] for each in answers])
     else:
         made = [each["prediction"] for each in answers]
     return np.array(made, dtype=np.float64)
+
+
+def _as_long(distributions: list[list[float]]) -> list[list[float]]:
+    """Distributions of two versions may end at different counts; nothing is likely beyond an end."""
+    longest = max(len(each) for each in distributions)
+    return [[*each, *[0.0] * (longest - len(each))] for each in distributions]
 
 
 def _interval(use_case: UseCase, answers: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats] | None:
@@ -162,12 +168,14 @@ def _interval(use_case: UseCase, answers: Sequence[Mapping[str, Any]]) -> tuple[
     return low, high
 
 
-def _standing(use_case: str, warehouse: Engine) -> pl.DataFrame:
+def _standing(use_case: str, about: pl.DataFrame, warehouse: Engine) -> pl.DataFrame:
+    """Bets that stand, but not those of these very questions: who asks again is told the same again."""
     table = betting_opportunities
-    asked = select(
-        table.c.entity, table.c.side, table.c.group, table.c.event_time, table.c.stake_share
-    ).where(table.c.use_case == use_case, table.c.stake_share > 0)
-    return _frame(warehouse, asked)
+    names = ("entity", "side", "group", "event_time", "stake_share", "as_of")
+    asked = select(*(table.c[name] for name in names)).where(
+        table.c.use_case == use_case, table.c.stake_share > 0
+    )
+    return _frame(warehouse, asked).join(about, on=["entity", "as_of"], how="anti", maintain_order="left")
 
 
 def _bets(use_case: str, warehouse: Engine, as_of: datetime) -> pl.DataFrame:
