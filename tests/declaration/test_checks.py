@@ -239,6 +239,22 @@ LAWS: dict[str, tuple[dict[tuple[str | int, ...], Any], str]] = {
         {("training", "members", "trees", "search", "max_depth", "low"): 2.5},
         "training.members.trees.search.max_depth.low",
     ),
+    "a baseline is not taken for the champion": (
+        {("baselines", "champion"): {"kind": "base_rate"}},
+        "baselines.champion",
+    ),
+    "a baseline is not taken for the model": (
+        {("baselines", "model"): {"kind": "base_rate"}},
+        "baselines.model",
+    ),
+    "a baseline is not taken for the label": (
+        {("baselines", "label"): {"kind": "base_rate"}},
+        "baselines.label",
+    ),
+    "a baseline is not taken for an end of the champion's intervals": (
+        {("baselines", "champion_low"): {"kind": "base_rate"}},
+        "baselines.champion_low",
+    ),
     "a baseline of a column names it": ({("baselines", "elo", "column"): GONE}, "baselines.elo.column"),
     "a base rate reads no column": (
         {("baselines", "base_rate", "column"): "x"},

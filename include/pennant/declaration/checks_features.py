@@ -37,9 +37,18 @@ def check_split(use_case: DataUseCase, document: Document) -> Problems:
         )
 
 
+_TAKEN = ("challenger", "champion", "model", "entity", "event_time", "label")
+"""What forecasts of models, and columns of kept scores, are called beside those of the baselines."""
+
+
 def check_baselines(use_case: DataUseCase, document: Document) -> Problems:
     for name, baseline in use_case.baselines.items():
         path = ("baselines", name)
+        if name in _TAKEN or name.startswith(("challenger_", "champion_")):
+            allowed = (
+                f"another name than {', '.join(_TAKEN)}, or one that begins with challenger_ or champion_"
+            )
+            yield document.problem(path, "the name stands for something else", found=name, allowed=allowed)
         given = baseline.column is not None or bool(baseline.columns)
         if baseline.kind == "column" and not given:
             message = "a baseline of kind column needs the name of its column"
