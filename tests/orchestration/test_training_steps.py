@@ -1,5 +1,6 @@
 """What comes of a verdict: who is told how loudly, and what a person's answer can decide."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,3 +118,12 @@ def test_without_a_scored_champion_nothing_but_an_approvers_answer_promotes(plac
 def test_an_answer_cannot_end_a_hold_that_has_other_reasons(place: Workplace) -> None:
     given = judged("hold", "champion_unscorable", "badly_calibrated")
     assert training_steps._outcome(place, given, answered(), "ana@example.org")[0] == "hold"
+
+
+@pytest.mark.parametrize("name", ["Ajax", "アヤックス", "\U0001f3c6"])
+def test_a_summary_in_any_script_fits_into_an_xcom_beside_the_rest(name: str) -> None:
+    kept = training_steps._cut(f"3 of 40 fresh rows would be refused: {', '.join([name] * 500)}.")
+    assert kept.startswith("3 of 40 fresh rows")
+    assert 1000 < len(json.dumps(kept)) <= 1500
+    short = f"{name} is better."
+    assert training_steps._cut(short) == short

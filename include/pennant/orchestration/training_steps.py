@@ -14,7 +14,8 @@ from pennant.orchestration.channels import open_channels
 from pennant.orchestration.workplace import Workplace, workplace
 from pennant.reference import Reference
 
-_SUMMARY_LIMIT = 1500
+_SUMMARY_BYTES = 1500
+"""Of the summary as JSON, in which a letter beyond ASCII takes six: an XCom holds a few thousand in all."""
 _OF_THE_CHAMPION = {"champion_unscorable", "leak_in_champion"}
 """What the gate finds wrong with the model that is in service."""
 
@@ -149,8 +150,16 @@ def judge(
         "codes": sorted({each.code for each in verdict.deciding()}),
         "open": is_open(verdict),
         "evidence": evidence.reference.to_json(),
-        "summary": evidence.summary()[:_SUMMARY_LIMIT],
+        "summary": _cut(evidence.summary()),
     }
+
+
+def _cut(text: str) -> str:
+    """The beginning of a text that fits into an XCom."""
+    kept = text[:_SUMMARY_BYTES]
+    while len(json.dumps(kept)) > _SUMMARY_BYTES:
+        kept = kept[: len(kept) * 9 // 10]
+    return kept
 
 
 def conclude(
