@@ -129,3 +129,14 @@ def test_without_a_row_nothing_can_be_timed(
     assert found is not None
     assert found.why_not
     assert found.latency_ms is None
+
+
+def test_a_bundle_whose_input_no_row_has_is_not_timed_and_breaks_nothing(
+    stage: Stage, opened: Opened, frame: pl.DataFrame, tmp_path: Path, policy_with: PolicyWith
+) -> None:
+    """The contract refuses such a challenger; that verdict has to be reached."""
+    gate = policy_with(max_latency_ms=1.0)
+    found = measure(stage, opened, frame.drop("form"), Lake(tmp_path.as_uri()), gate)
+    assert found is not None
+    assert "form" in found.why_not
+    assert [each.code for each in ceiling_reasons(gate, found)] == ["latency_not_measured"]

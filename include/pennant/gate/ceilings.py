@@ -137,6 +137,9 @@ def _timed(
 ) -> Measured:
     if fresh.is_empty():
         return replace(found, why_not="there is no fresh row.")
+    absent = [each.name for each in bundle.inputs if each.name not in fresh.columns]
+    if absent:
+        return replace(found, why_not=f"no fresh row has the inputs {', '.join(absent)}.")
     bodies = _bodies(bundle, fresh)
     try:
         rounds = latencies(bundle.use_case, bodies, folder, settings)
