@@ -170,3 +170,17 @@ def test_groups_that_are_all_only_trained_on_are_refused() -> None:
     with pytest.raises(TooFewRows) as caught:
         split.grouped_folds(groups, None, by_entity(train_only=["park", "square"]))
     assert caught.value.found == 0
+
+
+def test_what_counts_together_is_as_declared_else_an_entity_or_a_day(planted: Any, declared: Any) -> None:
+    league, use_case = planted(), declared()
+    found = rows.from_frame(use_case, league.frame, league.as_of)
+    assert (found.clusters == found.event_time.astype("datetime64[D]")).all()
+    walkers = [f"walker-{each % 30}" for each in range(league.frame.height)]
+    told = league.frame.with_columns(pl.Series("cluster", walkers))
+    found = rows.from_frame(use_case, told, league.as_of)
+    assert found.clusters.tolist() == walkers[: len(found.y)]
+    alone = use_case.model_copy(update={"split": by_entity(fresh_share=0.2)})
+    grouped = league.frame.with_columns(pl.col("entity").alias("group"))
+    found = rows.from_frame(alone, grouped, league.as_of)
+    assert len(set(found.clusters)) == len(found.y)

@@ -241,6 +241,23 @@ class TestSelection:
         assert min(found.weights.values()) > 0.0
 
 
+def test_rows_of_one_declared_cluster_count_together_when_a_selection_is_judged(asked: Any) -> None:
+    x, y, members = another_in_a_slice(500, 9)
+    often = np.repeat(np.arange(500), 8)  # each row is seen eight times in turn, over two days or one
+    again = {name: each[often] for name, each in members.items()}
+    held = Held.of(BINARY, x[often], y[often], again)
+
+    def judged(cluster: Any) -> tuple[float, float]:
+        told = Held(replace(held.data, cluster=cluster), held.oof).combine(asked("selection")).described
+        found = told["judged"]["selection"]
+        return found["gain"], found["high"] - found["low"]
+
+    gain, alone = judged(np.arange(len(often)).astype(str))
+    same, together = judged(often.astype(str))
+    assert gain == same
+    assert together == pytest.approx(alone * np.sqrt(8), rel=0.05)
+
+
 class TestBest:
     def test_stacking_is_taken_where_no_mean_is_right(self, asked: Any) -> None:
         found = Held.of(BINARY, *halves_of_the_truth(2000, 5)).combine(asked("best"))

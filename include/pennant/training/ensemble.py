@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pennant.declaration.model import TrainedUseCase
-from pennant.training.clustered import clustered_mean
+from pennant.training.clustered import Clusters, clustered_mean
 from pennant.training.crossfit import OutOfFold, recency
 from pennant.training.losses import Floats, Indices
 from pennant.training.mixture import SMALLEST_WEIGHT, mixture_weights
@@ -166,7 +166,7 @@ def _judged(
     able = [method for method in methods if method != "selection"]
     if "selection" in losses:
         gain = losses["weighted"] - losses["selection"]
-        found = clustered_mean(gain, _clusters(use_case, data, work.oof.index[newer]), ERROR)
+        found = clustered_mean(gain, _clusters(data, work.oof.index[newer]), ERROR)
         won = found.low is not None and found.low > 0.0
         judged["selection"] = {"gain": found.mean, "low": found.low, "high": found.high, "won": won}
         if won:
@@ -192,9 +192,7 @@ def halves(data: TrainingRows, oof: OutOfFold) -> tuple[Indices, Indices]:
     return older[known], np.arange(ends[first], ends[-1], dtype=np.int64)
 
 
-def _clusters(use_case: TrainedUseCase, data: TrainingRows, rows: Indices) -> Any:
-    """Rows of one day depend on each other; where single rows are parted into folds, time says nothing."""
-    if use_case.split.groups == "entity":
-        return rows
-    days = data.event_time[rows].astype("datetime64[D]")
-    return days if len(np.unique(days)) > 1 else rows
+def _clusters(data: TrainingRows, rows: Indices) -> Clusters:
+    """What rows count together with; where all do, each row is its own: nothing else could be told."""
+    together = data.clusters[rows]
+    return together if len(np.unique(together)) > 1 else rows.astype(np.str_)

@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import TrainedUseCase
 from pennant.features.snapshot import load_snapshot, snapshot_manifest
 from pennant.reference import Reference
-from pennant.training import cluster, split
+from pennant.training import cluster as machines
+from pennant.training import split
+from pennant.training.clustered import Clusters
 from pennant.training.errors import (
     ColumnsMissing,
     DuplicateRows,
@@ -34,6 +37,7 @@ class TrainingRows:
         weight: recency weights, shape (n,), mean 1.
         folds: the walk forward.
         warnings: oddities of features that are allowed but worth knowing.
+        cluster: which rows count together in intervals, shape (n,); None: those of one UTC day.
     """
 
     as_of: datetime
@@ -46,6 +50,12 @@ class TrainingRows:
     folds: list[split.Fold]
     warnings: list[dict[str, object]]
     problem: Problem
+    cluster: NDArray[np.str_] | None = None
+
+    @property
+    def clusters(self) -> Clusters:
+        """What each row counts together with, shape (n,)."""
+        return self.event_time.astype("datetime64[D]") if self.cluster is None else self.cluster
 
     @property
     def trained_from(self) -> datetime:
@@ -112,9 +122,10 @@ def from_frame(use_case: TrainedUseCase, frame: pl.DataFrame, as_of: datetime) -
     for fold in folds:
         recent = split.recency_weights(known[fold.train], half_life)
         split.require_weight(recent, half_life, f"fold {fold.number}, training")
-    warnings = _warnings(use_case, names, x) + cluster.warnings(use_case.training.cluster, len(y))
+    warnings = _warnings(use_case, names, x) + machines.warnings(use_case.training.cluster, len(y))
     x = np.ascontiguousarray(x)
-    return TrainingRows(as_of, names, x, y, event_time, known, weight, folds, warnings, problem)
+    cluster = _clusters(use_case, kept)
+    return TrainingRows(as_of, names, x, y, event_time, known, weight, folds, warnings, problem, cluster)
 
 
 def labels_of(column: pl.Series) -> Floats:
@@ -124,6 +135,13 @@ def labels_of(column: pl.Series) -> Floats:
             np.vstack([np.asarray(each) for each in column.to_list()]), dtype=np.float64
         )
     return column.cast(pl.Float64).to_numpy()
+
+
+def _clusters(use_case: TrainedUseCase, kept: pl.DataFrame) -> NDArray[np.str_] | None:
+    """As declared; where folds are of entities time says nothing, and rows of one entity count together."""
+    name = "group" if use_case.split.groups == "entity" else None
+    name = "cluster" if "cluster" in kept.columns else name
+    return None if name is None else np.array(kept[name].to_list(), dtype=np.str_)
 
 
 def _check_moments(frame: pl.DataFrame) -> None:
