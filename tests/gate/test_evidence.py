@@ -19,6 +19,7 @@ from pennant.gate.evidence import Evidence, canonical, evaluate, load_evidence
 from pennant.gate.metrics import by_row
 from pennant.gate.possible import impossible_predictions
 from pennant.gate.report import render
+from pennant.gate.report_shown import Shown
 from pennant.gate.score import ContractMismatch, fresh_rows, score_table
 from pennant.gate.tables import BINARY, Unscorable
 from pennant.reference import Reference
@@ -130,26 +131,38 @@ def test_the_report_is_one_page_that_loads_nothing_and_says_the_verdict_first(
         "Gain over champion and baselines",
         "Calibration",
         "Predictions by outcome",
-        "What the model uses",
+        "Loss in each slice",
+        "Importances",
+        "How terms depend on values",
+        "Interactions",
+        "Do importances stand still",
+        *(f"{which}: terms" for which in ("Largest gain", "Largest loss", "A typical row")),
     ]
     assert all(b"<svg" in base64.b64decode(content) for _, content in pictures)
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "<script" not in page
     assert page.index("PROMOTE") < page.index(promoted.verdict.deciding()[0].code) < page.index("<img")
     assert promoted.sha256 in page
-    assert "SHAP values of member trees" in page
+    assert "trees by TreeSHAP of the shap library" in page
 
 
 def test_what_comes_from_data_cannot_become_markup(stage: Stage, promoted: Evidence) -> None:
     hostile = "<script>alert(1)</script>"
     use_case = stage.use_case.model_copy(update={"title": hostile})
     data = {**promoted.data, "challenger": {**promoted.data["challenger"], "author": hostile}}
-    assert b"<script" not in render(use_case, data, promoted.verdict, promoted.sha256, {})
+    assert b"<script" not in render(use_case, data, promoted.verdict, promoted.sha256, Shown())
 
 
 def test_the_model_card_has_its_parts_and_its_numbers(stage: Stage, promoted: Evidence) -> None:
     card = stage.lake.get(promoted.card).decode()
-    for part in ("Model", "Intended use", "Data", "Calibration", "Slices", "Inputs", "Limits", "Reproduce"):
+    for part in (
+        "Model details",
+        "Intended use",
+        "Training data",
+        "Quantitative analyses",
+        "Limits",
+        "Reproduce",
+    ):
         assert f"\n## {part}" in card
     assert f"{promoted.verdict.challenger_loss:.4f}" in card
     assert stage.good.bundle_sha256 in card

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -18,16 +19,15 @@ from sqlalchemy import Engine
 from pennant.data.lake import Lake
 from pennant.declaration.model import UseCase
 from pennant.features.snapshot import load_snapshot
-from pennant.gate import card, ceilings, contract, plots, report
+from pennant.gate import card, ceilings, contract, report
 from pennant.gate.baselines import baseline_tables, required_baselines
 from pennant.gate.contender import Contender, enter
 from pennant.gate.contract import LeakReport
 from pennant.gate.outcome import Verdict
-from pennant.gate.possible import impossible_predictions
 from pennant.gate.record import record_performance
+from pennant.gate.report_shown import Shown, gather
 from pennant.gate.retired import with_retired
 from pennant.gate.score import fresh_rows, slice_masks
-from pennant.gate.shap_values import Explained, explain
 from pennant.gate.tables import ScoreTable, Unscorable, columns_of
 from pennant.gate.verdict import judge
 from pennant.reference import Reference
@@ -135,8 +135,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - everything that a judgement stands on,
         "measured": None if measured is None else measured.to_json(),
         "verdict": verdict.to_json(),
     }
-    explained = _explained(tables["challenger"], fresh, ours)
-    evidence = _keep(use_case, data, verdict, ours, tables, explained, lake)
+    evidence = _keep(
+        use_case, data, verdict, lambda: gather(use_case, verdict, fresh, ours, {**tables, **baselines}), lake
+    )
     _publish(evidence, challenger, models, lake)
     record_performance(warehouse, use_case, challenger.version, as_of, evidence.sha256, verdict)
     return evidence
@@ -200,14 +201,6 @@ def summary(verdict: Verdict) -> str:
     return "\n".join(reason.text for reason in (*deciding, *rest))
 
 
-def _explained(table: ScoreTable | Unscorable, fresh: pl.DataFrame, ours: Contender) -> Explained | None:
-    if isinstance(table, Unscorable) or isinstance(ours.found, Unscorable):
-        return None
-    if table.problem.task != "binary":
-        return None
-    return explain(fresh, ours.found.bundle, ours.found.folder)
-
-
 def _keep_scores(
     use_case: UseCase, fresh: pl.DataFrame, tables: Mapping[str, ScoreTable | Unscorable], lake: Lake
 ) -> Reference:
@@ -232,59 +225,21 @@ def _keep_scores(
 
 
 def _keep(
-    use_case: UseCase,
-    data: Mapping[str, Any],
-    verdict: Verdict,
-    ours: Contender,
-    tables: Mapping[str, ScoreTable | Unscorable],
-    explained: Explained | None,
-    lake: Lake,
+    use_case: UseCase, data: Mapping[str, Any], verdict: Verdict, shown: Callable[[], Shown], lake: Lake
 ) -> Evidence:
     content = canonical(data)
     sha256 = hashlib.sha256(content).hexdigest()
     path = f"reports/{use_case.name}/gate/{sha256}"
     reference = lake.put(f"{path}.json", content)
-    manifest = {} if isinstance(ours.found, Unscorable) else ours.found.bundle.manifest
-    ranking = [] if explained is None else explained.ranking()
-
-    def page() -> bytes:
-        pictures = _pictures(use_case, verdict, tables, explained)
-        return report.render(use_case, data, verdict, sha256, pictures)
-
-    def model_card() -> bytes:
-        return card.render(use_case, data, verdict, sha256, manifest, ranking).encode()
-
+    once = cache(shown)
     return Evidence(
         reference=reference,
         sha256=sha256,
         verdict=verdict,
-        report=_once(lake, f"{path}.html", page),
-        card=_once(lake, f"{path}.md", model_card),
+        report=_once(lake, f"{path}.html", lambda: report.render(use_case, data, verdict, sha256, once())),
+        card=_once(lake, f"{path}.md", lambda: card.render(use_case, data, verdict, sha256, once()).encode()),
         data=data,
     )
-
-
-def _pictures(
-    use_case: UseCase,
-    verdict: Verdict,
-    tables: Mapping[str, ScoreTable | Unscorable],
-    explained: Explained | None,
-) -> dict[str, bytes]:
-    """The plots that there is data for, by name."""
-    drawn: dict[str, bytes] = {}
-    if any(each.n for each in verdict.comparisons):
-        drawn["gain"] = plots.forest([each for each in verdict.comparisons if each.n], verdict.metric)
-    if verdict.calibration is not None and verdict.calibration.bins:
-        drawn["calibration"] = plots.reliability(verdict.calibration, use_case.gate.max_calibration_error)
-    usable = [each for each in tables.values() if isinstance(each, ScoreTable) and len(each)]
-    binary = [each for each in usable if each.problem.task == "binary"]
-    finite = [each for each in binary if not impossible_predictions(each)]
-    if finite:
-        drawn["scores"] = plots.score_distributions(finite)
-    if explained is not None:
-        drawn["importances"] = plots.importances(explained)
-        drawn["importances_of"] = explained.what.encode()
-    return drawn
 
 
 def _once(lake: Lake, path: str, make: Callable[[], bytes]) -> Reference:

@@ -1,14 +1,15 @@
 """The evidence as one self-contained HTML page: verdict, why and numbers first, plots and tables below."""
 
-import base64
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from html import escape
 from typing import Any
 
 from pennant.declaration.model import UseCase
-from pennant.gate.outcome import Comparison, Reason, Verdict
-from pennant.gate.score import describe_slice
+from pennant.gate import report_explained, report_facts, report_tables
+from pennant.gate.outcome import Reason, Verdict
+from pennant.gate.report_captions import CALIBRATION, SCORES, SCORES_TITLE
+from pennant.gate.report_html import badge, facts, figure, section, span, table, tile
+from pennant.gate.report_shown import Shown
 from pennant.gate.sentences import METRIC_NAMES, METRIC_UNITS
 from pennant.gate.style import STYLE
 
@@ -31,11 +32,7 @@ _MARKS = {"promote": ("✓", "good"), "hold": ("!", "warn"), "refuse": ("✕", "
 
 
 def render(
-    use_case: UseCase,
-    data: Mapping[str, Any],
-    verdict: Verdict,
-    evidence_sha256: str,
-    pictures: Mapping[str, bytes],
+    use_case: UseCase, data: Mapping[str, Any], verdict: Verdict, evidence_sha256: str, shown: Shown
 ) -> bytes:
     """Make the page. Everything that comes from data is escaped; nothing is loaded from elsewhere.
 
@@ -44,18 +41,24 @@ def render(
         data: the evidence.
         verdict: what the gate said.
         evidence_sha256: the evidence's hash.
-        pictures: SVG plots by name, and `importances_of`, what the SHAP values explain.
+        shown: what was measured, explained and drawn beside it.
     """
     title = f"{use_case.title}: version {data['challenger']['version']}"
     sections = [
         _top(use_case, data, verdict, title),
-        _section("Why", _reasons(verdict.reasons)),
-        _plots(verdict, pictures),
-        _comparisons(verdict),
-        _slices(use_case, verdict),
-        _identity(data, evidence_sha256),
+        section("Why", _reasons(verdict.reasons)),
+        _compared(use_case, verdict, shown),
+        _predictions(use_case, shown),
+        _slices(use_case, verdict, shown),
+        _beside(use_case, data, verdict),
+        report_explained.explanation(shown),
+        report_explained.rows(shown, use_case),
+        _model(use_case, shown),
+        section("Data and splits", facts(report_facts.data(use_case, data, shown.manifest))),
+        section("Limits", _list(report_facts.limits(use_case, shown.manifest))),
+        _identity(data, evidence_sha256, shown),
     ]
-    body = "\n".join(section for section in sections if section)
+    body = "\n".join(each for each in sections if each)
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
@@ -70,7 +73,7 @@ def _top(use_case: UseCase, data: Mapping[str, Any], verdict: Verdict, title: st
     first = verdict.deciding()[0].text if verdict.deciding() else ""
     return (
         f'<header class="{verdict.outcome}"><p class="eyebrow">Pennant gate · {escape(use_case.name)} · '
-        f"as of {escape(_day(data['as_of']))} · {escape(against)}</p><h1>{escape(title)}</h1>"
+        f"as of {escape(report_facts.day(data['as_of']))} · {escape(against)}</p><h1>{escape(title)}</h1>"
         f'<div class="verdict"><span class="pill">{verdict.outcome.upper()}</span>'
         f"<div><strong>{_WORDS[verdict.outcome]}</strong><p>{escape(first)}</p></div></div>"
         f'<div class="tiles">{"".join(_tiles(use_case, verdict))}</div></header>'
@@ -82,31 +85,20 @@ def _tiles(use_case: UseCase, verdict: Verdict) -> list[str]:
     unit = METRIC_UNITS[verdict.metric]
     found = []
     if verdict.challenger_loss is not None:
-        span = _span(verdict.challenger_low, verdict.challenger_high, sign=False)
-        found.append(_tile(f"Challenger {name}", f"{verdict.challenger_loss:.4f}", f"{span} {unit}", ""))
-    shown = [each for each in verdict.comparisons if each.required][:2]
-    for each in shown:
+        ends = span(verdict.challenger_low, verdict.challenger_high, sign=False)
+        found.append(tile(f"Challenger {name}", f"{verdict.challenger_loss:.4f}", f"{ends} {unit}", ""))
+    for each in [each for each in verdict.comparisons if each.required][:2]:
         what = "the champion" if each.kind == "champion" else each.name
         mark = "good" if each.passed else "warn"
-        found.append(_tile(f"Gain over {what}", f"{each.mean:+.4f}", _span(each.low, each.high), mark))
+        found.append(tile(f"Gain over {what}", f"{each.mean:+.4f}", span(each.low, each.high), mark))
     if verdict.calibration is not None:
         limit = use_case.gate.max_calibration_error
         mark = "good" if verdict.calibration.error <= limit else "warn"
-        found.append(_tile("Calibration error", f"{verdict.calibration.error:.3f}", f"limit {limit:g}", mark))
-    needs = f"on {verdict.days} days; needs {use_case.gate.min_rows}"
-    found.append(
-        _tile(
-            "Fresh rows", f"{verdict.n:,}", needs, "good" if verdict.n >= use_case.gate.min_rows else "warn"
-        )
-    )
-    return found
-
-
-def _tile(title: str, value: str, note: str, mark: str) -> str:
-    return (
-        f'<div class="tile {mark}"><span>{escape(title)}</span><b>{escape(value)}</b>'
-        f"<small>{escape(note)}</small></div>"
-    )
+        kind = "Calibration error" if verdict.calibration.kind == "probabilities" else "Intervals off by"
+        found.append(tile(kind, f"{verdict.calibration.error:.3f}", f"limit {limit:g}", mark))
+    enough = verdict.n >= use_case.gate.min_rows
+    needs = f"on {verdict.days} {report_facts.counted(use_case)}; needs {use_case.gate.min_rows}"
+    return [*found, tile("Fresh rows", f"{verdict.n:,}", needs, "good" if enough else "warn")]
 
 
 def _reasons(reasons: Sequence[Reason]) -> str:
@@ -121,151 +113,106 @@ def _reasons(reasons: Sequence[Reason]) -> str:
     return f'<ul class="reasons">{"".join(items)}</ul>'
 
 
-def _plots(verdict: Verdict, pictures: Mapping[str, bytes]) -> str:
-    explained = pictures.get("importances_of", b"").decode()
-    captions = {
-        "gain": (
-            "Gain over champion and baselines",
-            f"Paired differences with {1 - 2 * verdict.alpha:.0%} intervals, clustered by day. "
-            "The lower end has to pass the dashed bar (the dot, where only the mean counts); "
-            "grey is shown and not required.",
-        ),
-        "calibration": (
-            "Calibration",
-            "Where a point lies on the diagonal, probabilities mean what they say.",
-        ),
-        "scores": (
-            "Predictions by outcome",
-            "The further the two colours lie apart, the more the model knows.",
-        ),
-        "importances": (
-            "What the model uses",
-            f"SHAP values of {explained}, on up to 500 fresh rows. Grey dots: the value is missing.",
-        ),
-    }
-    cards = [
-        f'<figure class="{name}"><h3>{title}</h3><img alt="{title}" src="{_inline(pictures[name])}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-        for name, (title, caption) in captions.items()
-        if name in pictures
-    ]
-    return f'<div class="plots">{"".join(cards)}</div>' if cards else ""
+def _compared(use_case: UseCase, verdict: Verdict, shown: Shown) -> str:
+    parts = []
+    if "gain" in shown.pictures:
+        caption = (
+            f"Paired differences on the same rows, with {1 - 2 * verdict.alpha:.0%} intervals; rows of one "
+            f"{report_facts.unit(use_case)} count together. Green passed, red did not, grey is shown and not "
+            "required. The lower end has to pass the dashed bar (the dot, where only the mean counts)."
+        )
+        parts.append(figure("gain", "Gain over champion and baselines", caption, shown.pictures["gain"]))
+    if verdict.comparisons:
+        parts.append(report_tables.comparisons(verdict))
+    if shown.measures is not None:
+        parts.append("<h3>Every metric</h3>" + report_tables.measures(shown.measures))
+    return section("How good it is", *parts)
 
 
-def _comparisons(verdict: Verdict) -> str:
-    if not verdict.comparisons:
+def _predictions(use_case: UseCase, shown: Shown) -> str:
+    parts = []
+    if "calibration" in shown.pictures:
+        caption = CALIBRATION[use_case.task]
+        parts.append(figure("calibration", "Calibration", caption, shown.pictures["calibration"]))
+    if "scores" in shown.pictures:
+        title, caption = SCORES_TITLE[use_case.task], SCORES[use_case.task]
+        parts.append(figure("scores", title, caption, shown.pictures["scores"]))
+    if not parts:
         return ""
-    name = METRIC_NAMES[verdict.metric]
-    head = [
-        "Forecaster",
-        "Role",
-        f"Its {name}",
-        "Challenger",
-        "Gain",
-        "Interval",
-        "Must exceed",
-        "Rows",
-        "Left out",
-        "",
-    ]
-    return _section("Paired comparisons", _table(head, [_comparison(each) for each in verdict.comparisons]))
+    half = " halves" if use_case.task == "binary" else ""
+    return section("What it says", f'<div class="plots{half}">{"".join(parts)}</div>')
 
 
-def _comparison(each: Comparison) -> list[str]:
-    role = "champion" if each.kind == "champion" else ("required baseline" if each.required else "shown only")
-    figure = "lower end" if each.rule == "lower_bound" else "mean"
-    result = "" if not each.required else _badge("passed" if each.passed else "not passed", good=each.passed)
-    return [
-        escape(each.name),
-        role,
-        f"{each.other_loss:.4f}",
-        f"{each.challenger_loss:.4f}",
-        f"{each.mean:+.4f}",
-        _span(each.low, each.high),
-        f"{each.needs_above:g} ({figure})" if each.required else "",
-        f"{each.n:,}",
-        f"{each.left_out:,}",
-        result,
-    ]
+def _slices(use_case: UseCase, verdict: Verdict, shown: Shown) -> str:
+    parts = []
+    if "slices" in shown.pictures:
+        caption = (
+            "The dashed bar is the declared floor. Blue: kept; red: broken; grey: too few rows to judge."
+        )
+        parts.append(figure("half", "Loss in each slice", caption, shown.pictures["slices"]))
+    if verdict.slices:
+        parts.append(report_tables.slices(use_case, verdict))
+    covered = shown.manifest.get("metrics", {}).get("coverage", {})
+    if "coverage" in shown.pictures:
+        caption = (
+            "Measured out of fold, on rows that no model had seen, with 95 % intervals. Red: the promised "
+            "share lies outside."
+        )
+        parts.append(figure("half", "Coverage of intervals", caption, shown.pictures["coverage"]))
+        parts.append(report_tables.coverage(covered, use_case.training.interval_coverage))
+    said = shown.manifest.get("metrics", {}).get("calibration", {})
+    if said:
+        parts.append("<h3>What was said and what came, out of fold</h3>" + report_tables.said(said))
+    return section("Slices", *parts)
 
 
-def _slices(use_case: UseCase, verdict: Verdict) -> str:
-    if not verdict.slices:
-        return ""
+def _beside(use_case: UseCase, data: Mapping[str, Any], verdict: Verdict) -> str:
     rows = [
         [
-            escape(each.name),
-            f"<code>{escape(describe_slice(use_case.gate.slices[each.name]))}</code>",
-            f"{each.n:,}",
-            "" if each.increase is None else f"{each.increase:+.4f}",
-            _span(each.low, each.high),
-            f"{each.limit:+g}",
-            escape(each.reference),
-            _badge("kept" if each.passed else "worse", good=each.passed) if each.judged else "too few rows",
+            escape(name),
+            escape(text),
+            badge("kept" if mark == "good" else "not kept", good=mark == "good") if mark else "",
         ]
-        for each in verdict.slices
+        for name, text, mark in report_facts.beside(use_case, data, verdict)
     ]
-    head = ["Slice", "Rows where", "Rows", "Loss increase", "Interval", "Limit", "Compared with", ""]
-    return _section("Slices", _table(head, rows))
+    approval = [["Approval", escape(report_facts.approval(use_case)), ""]]
+    return section("Beside the scores", table(["", "", ""], rows + approval, kind="identity"))
 
 
-def _identity(data: Mapping[str, Any], evidence_sha256: str) -> str:
-    challenger, champion, policy = data["challenger"], data["champion"], data["policy"]
-    approval = "a person" if policy["approval"] == "person" else "not asked for"
+def _model(use_case: UseCase, shown: Shown) -> str:
+    members = report_facts.members(shown.manifest)
+    head = ["Member", "Kind", "Weight", "Loss out of fold", "Hyper-parameters"]
+    listed = table(head, [[escape(cell) for cell in row] for row in members]) if members else ""
+    return section("The model", facts(report_facts.model(use_case, shown.manifest)), listed)
+
+
+def _identity(data: Mapping[str, Any], sha256: str, shown: Shown) -> str:
+    champion, policy = data["champion"], data["policy"]
     rows = [
-        ["Evidence", f"<code>{evidence_sha256}</code>"],
-        ["Challenger", _version(challenger)],
-        ["Champion", _version(champion) if champion else "none"],
-        ["Snapshot", f"<code>{escape(data['snapshot'])}</code>"],
-        ["Scores", f"<code>{escape(data['scores']['sha256'])}</code>"],
-        [
-            "Fresh rows",
-            f"labels known after {escape(_day(data['fresh_from']))}, until {escape(_day(data['as_of']))}",
-        ],
-        [
-            "Policy",
-            f"{escape(policy['policy'])}, margin {policy['margin']:g}, alpha {policy['alpha']:g} one-sided, "
-            f"at least {policy['min_rows']} rows, approval: {approval}",
-        ],
+        [escape(name), f"<code>{escape(text)}</code>"]
+        for name, text in report_facts.identity(data, sha256, shown.manifest)
     ]
-    return _section("Identity", _table(["", ""], rows, kind="identity"))
+    told = (
+        f"{policy['policy']}, margin {policy['margin']:g}, alpha {policy['alpha']:g} one-sided, at least "
+        f"{policy['min_rows']} rows"
+    )
+    rows += [
+        ["Challenger", _version(data["challenger"])],
+        ["Champion", _version(champion) if champion else "none"],
+        ["Policy", escape(told)],
+    ]
+    lead = "What to say to have exactly this again. `pennant rebuild` trains it and reports any difference."
+    return section("Identity and rebuilding", table(["", ""], rows, kind="identity"), lead=lead)
 
 
 def _version(of: Mapping[str, Any]) -> str:
     more = (
-        f", by {escape(of['author'])}, trained until {escape(_day(of['trained_until']))}"
+        f", by {escape(of['author'])}, trained until {escape(report_facts.day(of['trained_until']))}"
         if "author" in of
         else ""
     )
     return f"version {escape(of['version'])}{more}<br><code>{escape(of['bundle_sha256'])}</code>"
 
 
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{body}</section>"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    """Cells are HTML already; the heads are not."""
-    top = (
-        f"<thead><tr>{''.join(f'<th>{escape(each)}</th>' for each in head)}</tr></thead>" if any(head) else ""
-    )
-    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table class="{kind}">{top}<tbody>{lines}</tbody></table></div>'
-
-
-def _badge(text: str, *, good: bool) -> str:
-    return f'<span class="badge {"good" if good else "warn"}">{escape(text)}</span>'
-
-
-def _span(low: float | None, high: float | None, *, sign: bool = True) -> str:
-    if low is None or high is None:
-        return "no interval"
-    return f"{low:+.4f} to {high:+.4f}" if sign else f"{low:.4f} to {high:.4f}"
-
-
-def _day(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC"
-
-
-def _inline(svg: bytes) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+def _list(items: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in items)}</ul>"

@@ -1,72 +1,118 @@
-"""Why the challenger says what it says: SHAP values on the fresh rows.
+"""TreeSHAP of one booster by the `shap` library: values and interaction values, held to what they promise.
 
-TreeSHAP (Lundberg et al. 2020, Nature Machine Intelligence 2) on the tree member with the largest
-weight, by the `shap` library; a bundle without trees is explained by its own scorer.
+Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees", Nature
+Machine Intelligence 2. Both are in the booster's margin: a logit, class scores, the log of a mean, a number.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-import polars as pl
 
+from pennant.errors import PennantError
 from pennant.gate.tables import Floats
-from pennant_serving.bundle import Bundle
+from pennant_serving.members.base import MemberModel
 
-MAX_ROWS = 500
-"""A mean over 500 rows stands still, and dots of more rows only cover each other."""
+TOLERANCE = 1e-5
+"""How far a sum may miss what it adds up to, for margins up to 1; of larger ones that share."""
+INTERACTION_ROWS = (20, 200)
+"""At least, and at most: a mean over 200 rows stands still, and each row costs the square of the features."""
+INTERACTION_WORK = 3e8
+"""Rows x features x nodes of all trees: some seconds."""
 
 
-@dataclass(frozen=True)
-class Explained:
-    """SHAP values in logits.
+class NotAdditive(PennantError):
+    """Terms do not add up to what they explain, so they explain nothing.
 
     Attributes:
-        what: the model that was explained.
-        names: features, f of them.
-        inputs: (n, f), NaN where missing.
-        values: (n, f), logits.
+        what: which sum.
+        error: the largest distance found.
+        allowed: the largest one allowed.
     """
 
-    what: str
-    names: tuple[str, ...]
-    inputs: Floats
-    values: Floats
-
-    def ranking(self) -> list[tuple[str, float]]:
-        """Features with their mean |SHAP value|, largest first."""
-        means = np.abs(self.values).mean(axis=0)
-        return [(self.names[at], float(means[at])) for at in np.argsort(-means, kind="stable")]
+    def __init__(self, what: str, error: float, allowed: float) -> None:
+        self.what, self.error, self.allowed = what, error, allowed
+        super().__init__(f"{what}: found {error:.2g} apart; allowed is {allowed:.2g}.")
 
 
-def explain(rows: pl.DataFrame, bundle: Bundle, folder: Path) -> Explained | None:
-    """SHAP values of up to 500 fresh rows, evenly spread; None when there is no row.
+class TreeShap:
+    """One booster, explained by `shap`.
 
     Args:
-        rows: the fresh rows, with a column per input of the bundle.
-        bundle: the verified bundle.
-        folder: where its files lie.
+        content: an XGBoost model in UBJSON or JSON.
+        features: how many it takes.
     """
-    if not rows.height:
-        return None
-    names = tuple(each.name for each in bundle.inputs)
-    taken = rows[np.linspace(0, rows.height - 1, min(MAX_ROWS, rows.height)).astype(np.int64)]
-    inputs = taken.select(pl.col(names).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
-    inputs = np.ascontiguousarray(inputs, dtype=np.float64)
-    trees = [each for each in bundle.manifest["members"] if each["kind"] == "xgboost"]
-    if not trees:
-        return Explained("the ensemble", names, inputs, bundle.explain(inputs).contributions)
-    heaviest = max(trees, key=lambda each: float(each["weight"]))
-    what = f"member {heaviest['name']}, which has {heaviest['weight']:.0%} of the weight"
-    return Explained(what, names, inputs, _tree_shap(folder / heaviest["file"], names, inputs))
+
+    def __init__(self, content: bytes, features: int) -> None:
+        import shap
+        import xgboost
+
+        self._booster = xgboost.Booster(model_file=bytearray(content))
+        self._booster.feature_names = None
+        self._features = features
+        self._explainer = shap.TreeExplainer(self._booster)
+
+    def values(self, inputs: Floats) -> Floats:
+        """SHAP values of (n, features), shape (n, outputs, features + 1); the last column is the bias.
+
+        Raises:
+            NotAdditive: they are not the margin that the booster itself gives.
+        """
+        found = _by_output(self._explainer.shap_values(inputs), 2)
+        bias = np.broadcast_to(np.atleast_1d(self._explainer.expected_value), found.shape[:2])
+        whole = np.concatenate([found, bias[..., None].astype(np.float64)], axis=2)
+        _check("SHAP values and the margin of the trees", whole.sum(axis=2), self._margin(inputs))
+        return whole
+
+    def interactions(self, inputs: Floats) -> Floats:
+        """SHAP interaction values, shape (n, outputs, features, features); a row sums to its SHAP value.
+
+        What two features do together stands half on either side of the diagonal.
+
+        Raises:
+            NotAdditive: a feature's row does not sum to its SHAP value.
+        """
+        found = _by_output(self._explainer.shap_interaction_values(inputs), 3)
+        alone = self.values(inputs)[..., :-1]
+        _check("interaction values and SHAP values", found.sum(axis=3), alone)
+        return found
+
+    def affordable(self) -> int:
+        """How many rows `interactions` may take; the same for the same booster."""
+        nodes = sum(tree.count("\n") for tree in self._booster.get_dump())
+        least, most = INTERACTION_ROWS
+        return int(np.clip(INTERACTION_WORK / (self._features * max(nodes, 1)), least, most))
+
+    def _margin(self, inputs: Floats) -> Floats:
+        import xgboost
+
+        margin = self._booster.predict(xgboost.DMatrix(inputs), output_margin=True)
+        return np.asarray(margin, dtype=np.float64).reshape(len(inputs), -1)
 
 
-def _tree_shap(model: Path, names: tuple[str, ...], inputs: Floats) -> Floats:
-    import shap
-    import xgboost
+class ByShap:
+    """A member of a bundle whose terms are those of `shap`; everything else is the member's own."""
 
-    booster = xgboost.Booster()
-    booster.load_model(model)
-    booster.feature_names = list(names)
-    values = shap.TreeExplainer(booster).shap_values(inputs)
-    return np.asarray(values, dtype=np.float64)
+    def __init__(self, member: MemberModel, trees: TreeShap) -> None:
+        self._member, self._trees = member, trees
+
+    def predict(self, rows: Floats) -> Floats:
+        return self._member.predict(rows)
+
+    def contributions(self, rows: Floats) -> Floats:
+        return self._trees.values(rows)
+
+    def respond(self, link: Floats) -> Floats:
+        return self._member.respond(link)
+
+
+def _by_output(found: Any, plain: int) -> Floats:
+    """`shap` puts outputs last, and leaves the axis out where there is one: here they come second."""
+    values = np.asarray(found, dtype=np.float64)
+    return values[:, None] if values.ndim == plain else np.moveaxis(values, -1, 1)
+
+
+def _check(what: str, found: Floats, wanted: Floats) -> None:
+    allowed = TOLERANCE * max(1.0, float(np.abs(wanted).max(initial=0.0)))
+    error = float(np.abs(found - wanted).max(initial=0.0))
+    if not error <= allowed:
+        raise NotAdditive(what, error, allowed)

@@ -6,7 +6,7 @@ STYLE = """
 body{margin:0;background:var(--bg);color:var(--ink);
  font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 main{max-width:1180px;margin:0 auto;padding:28px 20px 60px}
-header,section,figure{background:#fff;border:1px solid var(--line);border-radius:14px;
+header,section{background:#fff;border:1px solid var(--line);border-radius:14px;
  padding:22px 26px;margin:0 0 18px}
 header{border-top:6px solid var(--soft)}
 header.promote{border-top-color:var(--good)}
@@ -38,23 +38,34 @@ h3{margin:0 0 10px;font-size:16px}
 .reasons .bad i{background:var(--bad)}
 .reasons .note i{background:#9ca3af}
 .reasons code{margin-left:8px;color:var(--soft)}
-.plots{display:grid;grid-template-columns:1fr 1fr;gap:18px;margin-bottom:18px}
-.plots figure{margin:0}
-.plots .importances,.plots .gain{grid-column:1/-1}
+.plots{display:grid;grid-template-columns:1fr;gap:18px}
+.plots.halves{grid-template-columns:1fr 1fr}
+figure{margin:0;padding:0;border:0}
+section>figure,section>div,section>h3{margin:0 0 16px}
+figure h3,section>h3{margin:0 0 8px}
 figure img{display:block;width:100%;height:auto}
-figure.gain img{max-width:700px;margin:0 auto}
-figcaption{color:var(--soft);font-size:13px;margin-top:8px}
+figure.gain img,figure.half img{max-width:860px}
+figcaption,.lead,.note{color:var(--soft);font-size:13.5px;margin:6px 0 10px}
+section p{margin:0 0 8px}
+.one{display:grid;grid-template-columns:minmax(250px,1fr) 2fr;gap:22px;border-top:1px solid var(--line);
+ padding-top:16px}
+.one figure h3{display:none}
+dl{display:grid;grid-template-columns:auto 1fr;gap:3px 12px;margin:0 0 10px;font-size:14px}
+dt{color:var(--soft)}
+dd{margin:0;overflow-wrap:anywhere}
+section>ul{margin:0;padding-left:20px;font-size:14px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
 th{text-align:left;color:var(--soft);font-weight:600;font-size:12.5px;border-bottom:2px solid var(--line)}
 th,td{padding:8px 12px 8px 0;vertical-align:top}
 td{border-bottom:1px solid var(--line)}
 tr:last-child td{border-bottom:0}
-.identity td:first-child{color:var(--soft);width:130px}
+td small{display:block;color:var(--soft);font-size:12.5px}
+.identity td:first-child{color:var(--soft);width:190px}
 code{font:12.5px ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 .badge{padding:2px 10px;border-radius:999px;font-size:12.5px;font-weight:600;white-space:nowrap}
 .badge.good{background:#dcfce7;color:var(--good)}
 .badge.warn{background:#fef3c7;color:var(--warn)}
-@media(max-width:820px){.plots{grid-template-columns:1fr}.verdict{flex-direction:column;gap:10px}}
-@media print{body{background:#fff}header,section,figure{break-inside:avoid}}
+@media(max-width:820px){.plots.halves,.one{grid-template-columns:1fr}.verdict{flex-direction:column;gap:10px}}
+@media print{body{background:#fff}header,section{break-inside:avoid}}
 """
