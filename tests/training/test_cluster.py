@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +332,31 @@ def test_workers_that_a_nanny_brings_back_go_on(steady, home, monkeypatch) -> No
     assert workers_of(fitted(planted())) in {"1", "2"}
     with Client(steady) as client:
         client.wait_for_workers(2, timeout=60)
+
+
+def test_a_training_killed_when_all_rounds_are_kept_ends_with_the_same_bytes(
+    steady, home, monkeypatch
+) -> None:
+    monkeypatch.setenv("PENNANT_DASK_ADDRESS", steady)
+    data = planted(rows=2_000)
+    whole = fitted(data).content()
+
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as just_before_the_end:
+        just_before_the_end.setattr(cluster.Checkpoint, "forget", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fitted(data)
+    assert len(checkpoints(home)) == 1
+    assert fitted(data).content() == whole
+
+
+def test_workers_without_a_row_stand_aside(steady, home, monkeypatch) -> None:
+    monkeypatch.setenv("PENNANT_DASK_ADDRESS", steady)
+    data = planted(rows=1)
+    alone = replace(data.problem, cluster=Cluster(from_rows=1, deadline_minutes=1))
+    assert workers_of(fitted(replace(data, problem=alone))) == "1"
 
 
 def test_half_a_checkpoint_counts_as_none(home) -> None:

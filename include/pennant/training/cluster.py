@@ -90,10 +90,8 @@ def boost(where: Place, table: Table, parameters: Mapping[str, Any], rounds: int
         training = _Training(where, watch, checkpoint, rounds)
         # Continued or not, round k draws the same rows and columns.
         training.run(table, {**parameters, "max_bin": max_bin, "seed_per_iteration": True})
-    booster = xgboost.Booster(model_file=bytearray(training.model))
-    booster.set_attr(workers=str(training.finished_by))
     checkpoint.forget()
-    return booster
+    return xgboost.Booster(model_file=bytearray(training.model))
 
 
 class _Training:
@@ -105,7 +103,6 @@ class _Training:
         self._lost: set[str] = set()
         self.model = checkpoint.read() or b""
         self.done = _rounds_of(self.model)
-        self.finished_by = 0
         if self.done:
             log.info("going on from the checkpoint of round %s of %s", self.done, rounds)
 
@@ -135,11 +132,10 @@ class _Training:
         crew = Crew.of(self._watch, workers, table, int(parameters["max_bin"]))
         while self.done < self._rounds:
             chunk = min(self._where.declared.checkpoint_rounds, self._rounds - self.done)
-            self.model = crew.boosted(parameters, chunk, self.model or None)
+            self.model = _told(crew.boosted(parameters, chunk, self.model or None), len(crew.workers))
             self.done = _rounds_of(self.model)
             self._checkpoint.keep(self.model)
-            self.finished_by = len(crew.workers)
-            log.info("round %s of %s, %s workers", self.done, self._rounds, self.finished_by)
+            log.info("round %s of %s, %s workers", self.done, self._rounds, len(crew.workers))
 
     def _present(self) -> dict[str, str]:
         until = time.monotonic() + RETURN_SECONDS
@@ -161,6 +157,15 @@ def _rounds_of(model: bytes) -> int:
     import xgboost
 
     return int(xgboost.Booster(model_file=bytearray(model)).num_boosted_rounds()) if model else 0
+
+
+def _told(model: bytes, workers: int) -> bytes:
+    """The model with its attribute, so that one that is taken from a checkpoint has it, too."""
+    import xgboost
+
+    booster = xgboost.Booster(model_file=bytearray(model))
+    booster.set_attr(workers=str(workers))
+    return bytes(booster.save_raw(raw_format="ubj"))
 
 
 @contextmanager

@@ -148,7 +148,7 @@ class Crew:
         """Give each worker its block of the rows, and let them bin it together."""
         import xgboost
 
-        ranked = sorted(workers, key=lambda each: workers[each])
+        ranked = sorted(workers, key=lambda each: workers[each])[: len(table.y)]  # a block has a row
         blocks = np.array_split(np.arange(len(table.y)), len(ranked))
         parts = [
             _sent(watch, table, slice(int(rows[0]), int(rows[-1]) + 1), address)
