@@ -1,13 +1,14 @@
 """Inputs that a champion still takes and the declaration no longer has: built for the same entity rows.
 
-A model is judged by features of its own. The snapshot holds today's. What a champion takes beside them comes
-from the optional function `retired(view)` of the use case's `features.py`: columns that were declared
-once, kept until no champion needs them. It is held to the same clocks as `features(view)`.
+A model is judged and served by features of its own. Snapshots and requests hold today's. What a champion takes
+beside them comes from the optional function `retired(view)` of the use case's `features.py`: columns that were
+declared once, kept until no champion needs them. It is held to the same clocks as `features(view)`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from types import ModuleType
+from typing import Any
 
 import polars as pl
 
@@ -57,6 +58,36 @@ def with_retired(
     if not lacking(use_case, rows, inputs) or rows.is_empty():
         return rows
     return joined(use_case, rows, inputs, settings, load_tables(use_case, lake, as_of), as_of)
+
+
+def as_taken(
+    use_case: UseCase,
+    rows: pl.DataFrame,
+    contract: Sequence[Mapping[str, Any]],
+    lake: Lake,
+    settings: Settings,
+    as_of: datetime,
+) -> tuple[pl.DataFrame, list[str]]:
+    """Requests as what is served takes them: the rows, and the names of its inputs.
+
+    A model of an earlier declaration takes inputs that are gone since, and does not know those that are new; the
+    serving app refuses a row that lacks an input, and one that has another.
+
+    Args:
+        use_case: today's declaration.
+        rows: as `features.build.request_rows` gives them.
+        contract: inputs of every arm, as the serving app tells them.
+        lake: the validated batches.
+        settings: where `features.py` lies.
+        as_of: the moment of the requests.
+
+    Raises:
+        FeaturesMismatch: `features.py` has no `retired`, or it does not give these columns.
+        FeaturesModuleBroken: `features.py` cannot be loaded.
+    """
+    inputs = [Input.model_validate(each) for each in contract]
+    names = [each.name for each in inputs]
+    return with_retired(use_case, rows, inputs, lake, settings, as_of), names
 
 
 def joined(

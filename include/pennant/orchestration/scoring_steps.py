@@ -38,15 +38,26 @@ def _digest(content: io.BytesIO) -> str:
 
 
 def predict(name: str, built: dict[str, Any]) -> dict[str, Any]:
-    """Ask the serving app for every row, in batches; the answer says which arms answered."""
+    """Ask the serving app for every row, in batches; the answer says which arms answered.
+
+    Sent are the inputs of the models that are served: a champion of an earlier declaration has others.
+    """
     import polars as pl
 
+    from pennant.gate.retired import as_taken
     from pennant.release.client import ServingClient
 
     place = workplace(name)
     rows = pl.read_parquet(io.BytesIO(place.lake.get(Reference.from_json(built["requests"]))))
+    as_of = datetime.fromisoformat(built["as_of"])
+    names = list(place.use_case.features)
     with ServingClient(place.settings) as serving:
-        answered = serving.predict(name, rows, list(place.use_case.features))
+        served = serving.model(name)
+        if served is not None:  # else the app says itself that it serves no such use case
+            rows, names = as_taken(
+                place.use_case, rows, served["contract"], place.lake, place.settings, as_of
+            )
+        answered = serving.predict(name, rows, names)
     arms: dict[str, int] = {}
     for each in answered:
         label = f"{each['arm']} v{each['version']}"
