@@ -88,10 +88,15 @@ def feature_rows(
     label = (use_case.label.source, use_case.label.group)
     declared = list(use_case.features)
     baselines = baseline_columns(use_case)
+    offered = [] if use_case.market is None else list(use_case.market.price_columns)
     parts = []
     for part in epochs(requests, tables.correction_moments()):
         made = _run(use_case, module.features, View(part, tables, label), declared)
         shown = _run(use_case, module.baselines, View(part, tables, label, settles=True), baselines)
+        if offered:
+            # A bet can be had at a price of its moment alone, whatever baselines() may know of later ones.
+            then = View(part.with_columns(settled_at="moment"), tables, label, settles=True)
+            shown = shown.with_columns(_run(use_case, module.baselines, then, baselines).select(offered))
         shown = shown.select(pl.col(name).alias(BASELINE + name) for name in baselines)
         parts.append(pl.concat([part.select(REQUEST_COLUMNS), made, shown], how="horizontal"))
     return pl.concat(parts).sort("event_time", "entity")

@@ -1,8 +1,8 @@
 """Inputs that a champion still takes and the declaration no longer has: built for the same entity rows.
 
-A model is judged and served by features of its own. Snapshots and requests hold today's. What a champion takes
-beside them comes from the optional function `retired(view)` of the use case's `features.py`: columns that were
-declared once, kept until no champion needs them. It is held to the same clocks as `features(view)`.
+A model is judged and served by features of its own. Snapshots and requests hold today's. What a champion
+takes beside them comes from the optional function `retired(view)` of the use case's `features.py`: columns
+that were declared once, kept until no champion needs them. It is held to the same clocks as `features(view)`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,8 +70,8 @@ def as_taken(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Requests as what is served takes them: the rows, and the names of its inputs.
 
-    A model of an earlier declaration takes inputs that are gone since, and does not know those that are new; the
-    serving app refuses a row that lacks an input, and one that has another.
+    A model of an earlier declaration takes inputs that are gone since, and does not know those that are new;
+    the serving app refuses a row that lacks an input, and one that has another.
 
     Args:
         use_case: today's declaration.
