@@ -20,7 +20,7 @@ from pennant.declaration.model import Cluster
 from pennant.declaration.parameters import PARAMETERS
 from pennant.platform.ports import unused_ports
 from pennant.settings import Settings
-from pennant.training import cluster, cluster_crew
+from pennant.training import cluster, cluster_crew, cluster_deadline
 from pennant.training.cluster_errors import ClusterLost, ClusterUnusable, DeadlinePassed, PackagesDiffer
 from pennant.training.losses import Floats, expit
 from pennant.training.members.kinds import KINDS
@@ -320,6 +320,28 @@ def test_a_process_that_is_killed_while_it_trains_leaves_the_cluster_to_the_next
     member = fitted(data, n_estimators=150)
     assert "going on from the checkpoint of round" in caplog.text
     assert loss(member, data) < 0.6
+
+
+def test_without_its_scheduler_a_training_ends_and_says_what_is_kept(frail, home, monkeypatch) -> None:
+    monkeypatch.setenv("PENNANT_DASK_ADDRESS", frail.address)
+    at_checkpoint(home, frail.scheduler.kill, wanted=2)
+    with pytest.raises(ClusterLost) as ended:
+        fitted(planted(), n_estimators=3_000)
+    assert ended.value.rounds_done >= 2 * CHUNK
+    assert len(checkpoints(home)) == 1
+
+
+def test_the_deadline_holds_where_the_scheduler_answers_no_more(frail, home, monkeypatch) -> None:
+    monkeypatch.setenv("PENNANT_DASK_ADDRESS", frail.address)
+    monkeypatch.setattr(cluster_deadline, "GRACE_SECONDS", 1.0)
+    data = planted()
+    soon = DECLARED.model_copy(update={"deadline_minutes": 0.1})
+    at_checkpoint(home, lambda: frail.scheduler.send_signal(signal.SIGSTOP))
+    began = time.monotonic()
+    with pytest.raises(DeadlinePassed) as ended:
+        fitted(replace(data, problem=replace(data.problem, cluster=soon)), n_estimators=3_000)
+    assert time.monotonic() - began < 30.0
+    assert ended.value.rounds_done >= CHUNK
 
 
 def test_workers_that_a_nanny_brings_back_go_on(steady, home, monkeypatch) -> None:

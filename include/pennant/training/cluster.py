@@ -19,7 +19,8 @@ from pennant.data.lake import Lake
 from pennant.declaration.model import Cluster
 from pennant.settings import Settings
 from pennant.training.cluster_checkpoint import Checkpoint, name_of
-from pennant.training.cluster_crew import Crew, CrewBroken, OutOfTime, Table, Watch
+from pennant.training.cluster_crew import Crew, CrewBroken, Table, Watch
+from pennant.training.cluster_deadline import Limit, OutOfTime, within
 from pennant.training.cluster_errors import ClusterLost, ClusterUnusable, DeadlinePassed
 
 log = logging.getLogger(__name__)
@@ -79,17 +80,28 @@ def boost(where: Place, table: Table, parameters: Mapping[str, Any], rounds: int
             other trainings hold them until the deadline.
         PackagesDiffer: a worker has another XGBoost.
         DeadlinePassed: `deadline_minutes` are over; the last checkpoint is kept.
-        ClusterLost: no worker is left, or a chunk fails again and again; the last checkpoint is kept.
+        ClusterLost: no worker is left, the scheduler is gone, or a chunk fails again and again; the last
+            checkpoint is kept.
     """
     import xgboost
 
     settings = {**parameters, "rounds": rounds, "max_bin": max_bin, "xgboost": xgboost.__version__}
     checkpoint = Checkpoint(Lake(where.lake), name_of((table.x, table.y, table.weight), settings))
-    with _joined(where.address) as client, _leased(client, where):
-        watch = Watch(client, time.monotonic() + where.declared.deadline_minutes * 60)
-        training = _Training(where, watch, checkpoint, rounds)
-        # Continued or not, round k draws the same rows and columns.
-        training.run(table, {**parameters, "max_bin": max_bin, "seed_per_iteration": True})
+    training = _Training(where, checkpoint, rounds)
+    # Continued or not, round k draws the same rows and columns.
+    given = {**parameters, "max_bin": max_bin, "seed_per_iteration": True}
+    seconds = where.declared.deadline_minutes * 60
+    limit = Limit(time.monotonic() + CONNECT_SECONDS + seconds)  # to get the workers
+
+    def work() -> None:
+        with _joined(where.address) as client, _leased(client, where):
+            limit.until = time.monotonic() + seconds
+            training.run(Watch(client, limit), table, given)
+
+    try:
+        within(limit, work)
+    except OutOfTime:
+        raise training.late("the scheduler does not answer") from None
     checkpoint.forget()
     return xgboost.Booster(model_file=bytearray(training.model))
 
@@ -97,22 +109,23 @@ def boost(where: Place, table: Table, parameters: Mapping[str, Any], rounds: int
 class _Training:
     """One training: what it has reached, and who took part."""
 
-    def __init__(self, where: Place, watch: Watch, checkpoint: Checkpoint, rounds: int) -> None:
-        self._where, self._watch, self._checkpoint, self._rounds = where, watch, checkpoint, rounds
+    def __init__(self, where: Place, checkpoint: Checkpoint, rounds: int) -> None:
+        self._where, self._checkpoint, self._rounds = where, checkpoint, rounds
         self._seen: list[str] = []
         self._lost: set[str] = set()
-        self.model = checkpoint.read() or b""
+        self.model, self.done = b"", 0
+
+    def run(self, watch: Watch, table: Table, parameters: Mapping[str, Any]) -> None:
+        fruitless, why = 0, ""
+        self.model = self._checkpoint.read() or b""
         self.done = _rounds_of(self.model)
         if self.done:
-            log.info("going on from the checkpoint of round %s of %s", self.done, rounds)
-
-    def run(self, table: Table, parameters: Mapping[str, Any]) -> None:
-        fruitless, why = 0, ""
+            log.info("going on from the checkpoint of round %s of %s", self.done, self._rounds)
         try:
             while self.done < self._rounds:
                 before = self.done
                 try:
-                    self._together(table, parameters)
+                    self._together(watch, table, parameters)
                 except CrewBroken as broken:
                     why = broken.why
                     log.warning("round %s of %s: %s; going on with the others", self.done, self._rounds, why)
@@ -121,15 +134,23 @@ class _Training:
                 if fruitless == FRUITLESS:
                     raise self._end(ClusterLost, f"{FRUITLESS} attempts in turn failed: {why}")
         except OutOfTime:
-            minutes = self._where.declared.deadline_minutes
-            found = f"not done after training.cluster.deadline_minutes = {minutes:g}"
-            raise self._end(DeadlinePassed, found + (f"; last: {why}" if why else "")) from None
+            raise self.late(why) from None
+        except OSError as error:
+            if not _cut_off(watch, error):
+                raise
+            raise self._end(ClusterLost, f"its scheduler is gone: {error}") from error
 
-    def _together(self, table: Table, parameters: Mapping[str, Any]) -> None:
+    def late(self, why: str) -> ClusterLost:
+        """The error of a training whose deadline has passed."""
+        minutes = self._where.declared.deadline_minutes
+        found = f"not done after training.cluster.deadline_minutes = {minutes:g}"
+        return self._end(DeadlinePassed, found + (f"; last: {why}" if why else ""))
+
+    def _together(self, watch: Watch, table: Table, parameters: Mapping[str, Any]) -> None:
         """Go on with all workers there are until the end, or until one is lost."""
-        workers = self._present()
+        workers = self._present(watch)
         self._seen += [each for each in workers if each not in self._seen]
-        crew = Crew.of(self._watch, workers, table, int(parameters["max_bin"]))
+        crew = Crew.of(watch, workers, table, int(parameters["max_bin"]))
         while self.done < self._rounds:
             chunk = min(self._where.declared.checkpoint_rounds, self._rounds - self.done)
             self.model = _told(crew.boosted(parameters, chunk, self.model or None), len(crew.workers))
@@ -137,20 +158,25 @@ class _Training:
             self._checkpoint.keep(self.model)
             log.info("round %s of %s, %s workers", self.done, self._rounds, len(crew.workers))
 
-    def _present(self) -> dict[str, str]:
+    def _present(self, watch: Watch) -> dict[str, str]:
         until = time.monotonic() + RETURN_SECONDS
         while True:
-            found = {
-                address: name for address, name in self._watch.workers().items() if address not in self._lost
-            }
+            found = {address: name for address, name in watch.workers().items() if address not in self._lost}
             if found:
                 return found
             if time.monotonic() > until:
                 raise self._end(ClusterLost, "no worker is left" if self._seen else "it has no workers")
-            threading.Event().wait(min(0.5, self._watch.left()))
+            threading.Event().wait(min(0.5, watch.left()))
 
     def _end(self, error: type[ClusterLost], found: str) -> ClusterLost:
         return error(self._where.address, self._seen, self.done, self._rounds, found)
+
+
+def _cut_off(watch: Watch, error: OSError) -> bool:
+    """Whether an error is of the way to the scheduler, and not of the lake."""
+    from distributed.comm import CommClosedError
+
+    return isinstance(error, CommClosedError) or watch.client.status != "running"
 
 
 def _rounds_of(model: bytes) -> int:

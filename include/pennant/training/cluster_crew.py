@@ -18,6 +18,7 @@ from uuid import uuid4
 import numpy as np
 
 from pennant.errors import PennantError
+from pennant.training.cluster_deadline import Limit
 from pennant.training.cluster_errors import PackagesDiffer
 from pennant.training.losses import Floats
 
@@ -55,16 +56,12 @@ class CrewBroken(Exception):
         super().__init__(why)
 
 
-class OutOfTime(Exception):
-    """The deadline passed while a step was under way."""
-
-
 @dataclass
 class Watch:
-    """Looks after steps that a cluster takes; `deadline` is on this machine's monotonic clock."""
+    """Looks after steps that a cluster takes."""
 
     client: Any
-    deadline: float
+    limit: Limit
     _heard: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def left(self) -> float:
@@ -73,10 +70,7 @@ class Watch:
         Raises:
             OutOfTime: there are none.
         """
-        seconds = self.deadline - time.monotonic()
-        if seconds <= 0:
-            raise OutOfTime
-        return seconds
+        return self.limit.left()
 
     def workers(self) -> dict[str, str]:
         """Workers that are there and heard: address -> the name by which XGBoost ranks them."""
