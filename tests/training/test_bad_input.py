@@ -26,6 +26,7 @@ from pennant.training.errors import (
     LabelBeforeEvent,
     LabelNotBinary,
     OneClass,
+    PlaceUnknown,
     StudyUnusable,
     TooFewRows,
     TooLittleWeight,
@@ -221,6 +222,17 @@ def test_a_study_that_another_declaration_wrote_is_neither_filled_nor_taken(
     assert search.best_parameters(use_case, snapshot, database, study, None)[1]["study"] == study
     with pytest.raises(StudyUnusable):
         search.best_parameters(changed, snapshot, database, study, None)
+
+
+@pytest.mark.parametrize("member", ["constant_velocity", "path_residual"])
+def test_a_path_from_nowhere_is_refused_by_name(planted_task: Any, member: str) -> None:
+    world = planted_task("trajectory")
+    league, lost = world.league(600), row(400, None, "position_y")
+    with pytest.raises(PlaceUnknown) as refused:
+        read(world.declare(members={"walks": {"kind": member}}), league, lost)
+    assert (refused.value.feature, refused.value.rows) == ("position_y", 1)
+    unknown = row(400, None, "back_x_1"), row(400, None, "back_y_1")  # whoever is seen first may stand still
+    read(world.declare(members={"walks": {"kind": member}}), league, *unknown)
 
 
 def test_an_outcome_of_no_declared_class_is_refused_and_not_taken_for_none() -> None:

@@ -151,6 +151,22 @@ class InfiniteValues(TrainingRefused):
         )
 
 
+class PlaceUnknown(TrainingRefused):
+    """A walker's path is to be foretold, and where it stands is not known.
+
+    Attributes:
+        feature: the coordinate that is missing.
+        rows: in how many training rows.
+    """
+
+    def __init__(self, feature: str, rows: int) -> None:
+        self.feature, self.rows = feature, rows
+        super().__init__(
+            f"feature {feature}: missing in {rows} training rows; a path begins where the walker is, and no "
+            "member of a path but kind `column` can do without it. Leave such rows out of the spine."
+        )
+
+
 class ColumnsMissing(TrainingRefused):
     """The snapshot lacks columns that the declaration names.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pennant.data.lake import Lake
 from pennant.declaration.model import TrainedUseCase
+from pennant.declaration.parameters import COLUMNS
 from pennant.features.snapshot import load_snapshot, snapshot_manifest
 from pennant.reference import Reference
 from pennant.training import cluster as machines
@@ -19,10 +20,12 @@ from pennant.training.errors import (
     DuplicateRows,
     InfiniteValues,
     LabelBeforeEvent,
+    PlaceUnknown,
     TooFewRows,
 )
 from pennant.training.fresh import trainable
 from pennant.training.losses import Floats
+from pennant.training.members.paths import HERE
 from pennant.training.problem import Problem, problem_of, require_variety
 
 
@@ -81,6 +84,7 @@ def read(use_case: TrainedUseCase, snapshot: Reference, lake: Lake) -> TrainingR
         OneClass: one label only, or a class without a row, in all rows or in a fold.
         LabelNotBinary, LabelNotAllowed: a label that the task does not know.
         InfiniteValues: an infinite feature.
+        PlaceUnknown: of a path, a row without a walker's position.
         DuplicateRows: an entity has two rows for one event.
         LabelBeforeEvent: a label is known before its event.
         TooLittleWeight: the recency weights leave too few rows.
@@ -113,6 +117,10 @@ def from_frame(use_case: TrainedUseCase, frame: pl.DataFrame, as_of: datetime) -
         each = use_case.split.groups == "entity" and problem.task in {"binary", "multiclass"}
         folds = split.grouped_folds(kept["group"].to_numpy(), y if each else None, use_case.split)
     _check(names, x)
+    if problem.task == "trajectory" and any(
+        each.kind not in COLUMNS for each in use_case.training.members.values()
+    ):
+        _check_places(names, x)
     require_variety(problem, y, "training rows")
     for fold in folds:
         require_variety(problem, y[fold.train], f"fold {fold.number}, training")
@@ -166,6 +174,13 @@ def _check(names: tuple[str, ...], x: Floats) -> None:
         infinite = int(np.isinf(column).sum())
         if infinite:
             raise InfiniteValues(name, infinite)
+
+
+def _check_places(names: tuple[str, ...], x: Floats) -> None:
+    for name in HERE:
+        unknown = int(np.isnan(x[:, names.index(name)]).sum()) if name in names else 0
+        if unknown:
+            raise PlaceUnknown(name, unknown)
 
 
 def _warnings(use_case: TrainedUseCase, names: tuple[str, ...], x: Floats) -> list[dict[str, object]]:
