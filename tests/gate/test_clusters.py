@@ -50,6 +50,7 @@ def test_rows_that_come_out_alike_count_once() -> None:
     assert together.days == 12
     assert apart.days == ROWS
     assert together.mean == pytest.approx(apart.mean)
+    assert "12 clusters" in judge(ours, theirs, {}, POLICY, [], {}).reasons[0].text
 
 
 def test_clusters_go_with_their_rows() -> None:

@@ -53,6 +53,8 @@ class Comparison:
     needs_above: float
     enough: bool
     passed: bool
+    unit: str = "days"
+    """What `days` counts: rows of one of them count together."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Verdict:
     comparisons: tuple[Comparison, ...] = ()
     slices: tuple[SliceResult, ...] = ()
     calibration: Calibration | None = None
+    unit: str = "days"
+    """What `days` counts."""
 
     @property
     def codes(self) -> tuple[str, ...]:

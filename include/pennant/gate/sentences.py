@@ -32,7 +32,9 @@ UNSCORABLE_CHAMPION = "champion_unscorable"
 def champion_reason(found: Comparison, policy: Gate) -> Reason:
     """What the comparison with the champion argues for, by the declared policy."""
     if not found.enough:
-        return _compared("champion_not_comparable", "hold", found, "too few rows or days to decide")
+        return _compared(
+            "champion_not_comparable", "hold", found, "too few rows, or too few days or clusters, to decide"
+        )
     if found.passed:
         how = (
             "better"
@@ -51,7 +53,9 @@ def baseline_reason(found: Comparison) -> Reason:
     if not found.required:
         return _compared("baseline_shown", "promote", found, "shown, not required")
     if not found.enough:
-        return _compared("baseline_not_comparable", "hold", found, "too few rows or days to decide")
+        return _compared(
+            "baseline_not_comparable", "hold", found, "too few rows, or too few days or clusters, to decide"
+        )
     if found.passed:
         return _compared("beats_baseline", "promote", found, "better")
     missed = "not proven; ties hold" if found.rule == "lower_bound" else "not better"
@@ -111,9 +115,9 @@ def _of_slice(code: str, broken: bool, text: str, numbers: dict[str, Number]) ->
     return Reason(code, "hold" if broken else "promote", text, numbers)
 
 
-def few_rows_reason(rows: int, days: int, min_rows: int, min_days: int) -> Reason:
+def few_rows_reason(rows: int, days: int, min_rows: int, min_days: int, unit: str = "days") -> Reason:
     """Hold: the fresh rows cannot decide."""
-    text = f"{rows} fresh rows on {days} days; the gate needs {min_rows} rows on {min_days} days."
+    text = f"{rows} fresh rows on {days} {unit}; the gate needs {min_rows} rows on {min_days} {unit}."
     numbers = {"rows": rows, "min_rows": min_rows, "days": days, "min_days": min_days}
     return Reason("too_few_rows", "hold", text, numbers)
 
@@ -156,7 +160,7 @@ def _compared(code: str, argues_for: Outcome, found: Comparison, verdict: str) -
     text = (
         f"Challenger {METRIC_NAMES[found.metric]} {found.challenger_loss:.4f} vs {found.name} "
         f"{found.other_loss:.4f}: gain {found.mean:+.4f}{_span(found.low, found.high)} on {found.n} rows, "
-        f"{found.days} days"
+        f"{found.days} {found.unit}"
     )
     text += f" ({found.left_out} rows without it left out)" if found.left_out else ""
     text += (

@@ -119,6 +119,11 @@ class ScoreTable:
         """Row order by (event_time, entity): sums in this order do not depend on the input's order."""
         return np.lexsort((self.entity, self.event_time))
 
+    @property
+    def unit(self) -> str:
+        """What rows are counted together by."""
+        return "days" if self.cluster is None else "clusters"
+
     def clusters(self) -> NDArray[np.str_] | NDArray[np.datetime64]:
         """(n,) what each row counts together with: the declared cluster, or the UTC day of its event."""
         return self.event_time.astype("datetime64[D]") if self.cluster is None else self.cluster

@@ -121,12 +121,13 @@ class _Case:
 
     def verdict(self) -> Verdict:
         if not len(self.fresh):
-            reason = few_rows_reason(0, 0, self.policy.min_rows, MIN_DAYS)
+            reason = few_rows_reason(0, 0, self.policy.min_rows, MIN_DAYS, self.fresh.unit)
             return Verdict("hold", (reason,), self.policy.metric, self.policy.alpha)
         mean = clustered_mean(self.loss, self.fresh.clusters(), self.policy.alpha)
         reasons: list[Reason] = []
+        unit = self.fresh.unit
         if mean.rows < self.policy.min_rows or mean.days < MIN_DAYS:
-            reasons.append(few_rows_reason(mean.rows, mean.days, self.policy.min_rows, MIN_DAYS))
+            reasons.append(few_rows_reason(mean.rows, mean.days, self.policy.min_rows, MIN_DAYS, unit))
         else:
             reasons += leak(self.policy.metric, self.fresh, self.baselines)
         reasons += self._one_outcome() + self._ends_early()
@@ -142,6 +143,7 @@ class _Case:
             alpha=self.policy.alpha,
             n=mean.rows,
             days=mean.days,
+            unit=unit,
             challenger_loss=mean.mean,
             challenger_low=mean.low,
             challenger_high=mean.high,
@@ -240,6 +242,7 @@ class _Case:
             needs_above=needs,
             enough=enough,
             passed=passed,
+            unit=self.fresh.unit,
         )
 
     def _rows(self, other: ScoreTable) -> NDArray[np.intp]:
