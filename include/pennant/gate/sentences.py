@@ -33,7 +33,7 @@ def champion_reason(found: Comparison, policy: Gate) -> Reason:
     """What the comparison with the champion argues for, by the declared policy."""
     if not found.enough:
         return _compared(
-            "champion_not_comparable", "hold", found, "too few rows, or too few days or clusters, to decide"
+            "champion_not_comparable", "hold", found, "too few rows or days to decide"
         )
     if found.passed:
         how = (
@@ -54,7 +54,7 @@ def baseline_reason(found: Comparison) -> Reason:
         return _compared("baseline_shown", "promote", found, "shown, not required")
     if not found.enough:
         return _compared(
-            "baseline_not_comparable", "hold", found, "too few rows, or too few days or clusters, to decide"
+            "baseline_not_comparable", "hold", found, "too few rows or days to decide"
         )
     if found.passed:
         return _compared("beats_baseline", "promote", found, "better")
