@@ -257,6 +257,85 @@ def test_a_gate_that_takes_rows_of_a_day_for_independent_is_not_certified(task: 
     assert made.failed == ("a_a_by_day",)
 
 
+def forgives(*, training: bool = False, labels: bool = False, doubled: bool = False) -> Any:
+    """Wrong gates that do not look at what is wrong with the tables."""
+
+    def once(table: Any) -> Any:
+        return table.take(np.unique(table.entity, return_index=True)[1])
+
+    def gate(one: Any, other: Any, baselines: Any, policy: Gate, required: Any, slices: Masks) -> Verdict:
+        if training:
+            one = replace(one, rows_trained_on=0)
+        if labels:
+            other = replace(other, label=one.label)
+        if doubled:
+            kept = np.unique(one.entity, return_index=True)[1]
+            one, other, slices = once(one), once(other), {name: mask[kept] for name, mask in slices.items()}
+        return judge(one, other, baselines, policy, required, slices)
+
+    return gate
+
+
+def miscalibrates(one: Any, other: Any, baselines: Any, policy: Gate, *rest: Any) -> Verdict:
+    """A wrong gate: no calibration is too bad for it."""
+    return judge(one, other, baselines, policy.model_copy(update={"max_calibration_error": 0.999}), *rest)
+
+
+def pairs_by_position(one: Any, other: Any, *rest: Any) -> Verdict:
+    """A wrong gate: takes the rows of two tables for the same in the order they come."""
+    return judge(one, replace(one, prediction=other.prediction, bundle_sha256="x"), *rest)
+
+
+def forgets_baselines(one: Any, other: Any, known: Any, policy: Gate, _: Any, slices: Any) -> Verdict:
+    """A wrong gate: where there is a champion, only that one counts."""
+    return judge(one, other, known, policy, [], slices)
+
+
+@pytest.mark.parametrize(
+    ("task", "scenario", "wrong"),
+    [
+        ("binary", "trained_on_rows", forgives(training=True)),
+        ("binary", "doubled_row", forgives(doubled=True)),
+        ("binary", "other_labels", forgives(labels=True)),
+        ("binary", "other_order", pairs_by_position),
+        ("binary", "below_baselines", forgets_baselines),
+        ("binary", "miscalibrated", miscalibrates),
+        ("count", "miscalibrated", miscalibrates),
+        ("trajectory", "miscalibrated", miscalibrates),
+    ],
+)
+def test_a_gate_that_does_not_look_at_its_evidence_is_not_certified(
+    task: str, scenario: str, wrong: Any
+) -> None:
+    assert certified(task, 50, judge=wrong, only=[scenario]).failed == (scenario,)
+
+
+def test_a_gate_that_does_not_hold_the_floor_of_a_slice_is_not_certified() -> None:
+    def floored(floor: float | None) -> dict[str, Any]:
+        part = {"column": "x", "equals": 1.0, "max_loss_increase": 0.1, "max_loss": floor}
+        return {"slices": {"many": part}}
+
+    policy, blind = policy_for("binary", **floored(0.6)), policy_for("binary", **floored(None))
+    planted, only = planted_for("binary"), ["floor_many"]
+
+    def wrong(one: Any, other: Any, baselines: Any, policy: Gate, *rest: Any) -> Verdict:
+        return judge(one, other, baselines, blind, *rest)
+
+    made = [
+        certify(planted, policy, ["base_rate"], 100, judge=each, only=only, rows=300, seed=SEED)
+        for each in (judge, wrong)
+    ]
+    assert [each.failed for each in made] == [(), ("floor_many",)]
+    loose = programme(Planter(planted, ("base_rate",), 300), policy_for("binary", **floored(5.0)), None, SEED)
+    assert "floor_many" not in [each.name for each in loose.scenarios]
+    assert any("floor" in each for each in loose.notes)
+
+
+def test_a_part_of_a_certificate_says_so(certificate: Certificate) -> None:
+    assert not any("of the others" in each for each in certificate.notes)
+    assert any("of the others" in each for each in certified("binary", 50, only=["a_a"]).notes)
+
+
 def test_a_gate_that_always_holds_is_not_certified() -> None:
     made = certified("binary", judge=holds_always)
     assert {"better", "clearly_better", "first_better", "leaky", "not_a_number"} <= set(made.failed)

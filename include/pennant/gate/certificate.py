@@ -181,6 +181,10 @@ def certify(  # noqa: PLR0913, PLR0917 - a whole certificate is stated in one ca
     if unknown:
         raise UnknownScenario(unknown, [each.name for each in made.scenarios])
     asked = [each for each in made.scenarios if not only or each.name in only]
+    if len(asked) < len(made.scenarios):
+        notes.append(
+            f"{len(asked)} of {len(made.scenarios)} scenarios are asked for: this says nothing of the others."
+        )
     counts = _counted(_Work(planter, policy, judge), asked, made, simulations, seed, workers, told)
     return Certificate(
         simulations,

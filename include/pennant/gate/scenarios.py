@@ -7,8 +7,10 @@ from typing import Literal
 import numpy as np
 
 from pennant.declaration.model import Gate
+from pennant.gate.calibration import calibration_of
 from pennant.gate.outcome import Outcome
 from pennant.gate.planted_sizes import NothingToPlant, Pilot, Sizes, pilot, spread
+from pennant.gate.tables import ScoreTable
 from pennant.gate.verdict import MIN_SLICE_ROWS
 from pennant.gate.worlds import LEAKED_SHARE, Change, Plan, Planter
 
@@ -21,6 +23,8 @@ RUNGS = 7
 PROVABLE = 0.3
 """A gate that does not look at slices would promote a challenger with a spoilt slice so often, or oftener."""
 TRIES = 4
+LOOKS = 60
+"""Worlds that are looked at to see that what is planted is there."""
 WHOLE = 0.9
 """A slice with a larger share of the rows is nearly all of them."""
 SHIFT, BIAS = 0.5, 1.5
@@ -104,6 +108,7 @@ class _Programme:
         clear = better[-1]
         found = [*self._equal(), *self._at_margin(), *better, *self._worse()]
         found += [*self._slices(better), *self._certain(clear), *self._first(clear)]
+        found += [*self._evidence(clear), *self._floors(clear)]
         return Programme(self.delta, tuple(found), tuple(self.notes))
 
     def _equal(self) -> list[Scenario]:
@@ -250,6 +255,81 @@ class _Programme:
             found.insert(4, self._always("leaky", "has seen the labels", "refuse", clear, "leaky"))
         part = f"has seen {LEAKED_SHARE:.0%} of the labels: on the fresh rows that looks like skill"
         return [*found, Scenario("partly_leaky", part, "promote", "shown", 0.0, leaky)]
+
+    def _evidence(self, clear: Scenario) -> list[Scenario]:
+        """Clearly better by its mean, and yet with something about it that must never get through."""
+        found = [
+            self._always(
+                "trained_on_rows", "has trained on one of the rows", "refuse", clear, "trained_on_rows"
+            ),
+            self._always(
+                "doubled_row",
+                "clearly better, on rows of which one is there twice",
+                "refuse",
+                clear,
+                "doubled_row",
+            ),
+            self._always(
+                "other_labels",
+                "clearly better, but the champion has another label of one row",
+                "refuse",
+                clear,
+                "other_labels",
+            ),
+            self._always(
+                "other_order",
+                "the very same predictions, the champion's rows in another order",
+                "hold",
+                clear,
+                "other_order",
+            ),
+        ]
+        if self.planter.required:
+            what = "better than the champion, not than the required baselines"
+            found.append(self._always("below_baselines", what, "hold", clear, "below_baselines"))
+        wrong = self._always(
+            "miscalibrated", "better, and far from what it claims", "hold", clear, "miscalibrated"
+        )
+        errors = [
+            measured.error
+            for each in self.planter.worlds(wrong.plan, LOOKS, (self.seed, 3))
+            if isinstance(each.challenger, ScoreTable) and (measured := calibration_of(each.challenger))
+        ]
+        if errors and min(errors) > self.policy.max_calibration_error:
+            return [*found, wrong]
+        limit = self.policy.max_calibration_error
+        self.notes.append(
+            f"No challenger was planted whose calibration error is over {limit:g}; that limit is not tested."
+        )
+        return found
+
+    def _floors(self, clear: Scenario) -> list[Scenario]:
+        """Clearly better in all, in a slice as good as the champion, and there worse than its floor."""
+        found = []
+        for name, declared in sorted(self.policy.slices.items()):
+            if declared.max_loss is None:
+                continue
+            plan = replace(clear.plan, change="at_floor", within=name)
+            if self._under_floor(plan, declared.max_loss):
+                what = f"better in all, and in {name} no better than what is usual there"
+                found.append(self._rate(f"floor_{name}", what, "at_most", plan))
+            else:
+                self.notes.append(
+                    f"Slice {name}: no challenger was planted that breaks its floor {declared.max_loss:g}; "
+                    "that floor is not tested."
+                )
+        return found
+
+    def _under_floor(self, plan: Plan, floor: float) -> bool:
+        """Whether what is usual in a slice is worse than its floor, for sure; of probabilities alone."""
+        if self.planter.planted.problem.task not in {"binary", "multiclass"}:
+            return False
+        broken = 0
+        for each in self.planter.worlds(plan, LOOKS, (self.seed, 4)):
+            inside = each.slices[plan.within]
+            if isinstance(each.challenger, ScoreTable) and inside.sum() >= MIN_SLICE_ROWS:
+                broken += float(each.challenger.losses(self.policy.metric)[inside].mean()) > floor
+        return broken >= SURE * LOOKS
 
     def _first(self, clear: Scenario) -> list[Scenario]:
         if not self.planter.required:

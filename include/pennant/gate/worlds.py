@@ -29,6 +29,13 @@ Change = Literal[
     "champion_unscorable",
     "first",
     "first_equal",
+    "trained_on_rows",
+    "doubled_row",
+    "other_labels",
+    "other_order",
+    "below_baselines",
+    "miscalibrated",
+    "at_floor",
 ]
 
 
@@ -42,7 +49,7 @@ class Plan:
         shift: moves the level of the truth, and neither forecaster knows; days of a high level come oftener.
         bias: added to what the challenger sees, in every row.
         wrong: error, up or down, that the challenger takes for truth in the slice `within`.
-        within: see `wrong`.
+        within: see `wrong`; of the change `at_floor` the slice.
         rows: of a judgement; as many as usual when None.
         change: what else is done to the tables.
     """
@@ -119,6 +126,8 @@ class Batch:
         self.entity = np.array([f"row-{place:06d}" for place in range(self.rows)])
         moment = self.planted.event_time
         self.clock = moment - moment.astype("datetime64[D]")
+        mine = self.planted.slices[plan.within] if plan.within else np.ones(len(moment), dtype=bool)
+        self.usual = self.planted.forecast[mine].mean(axis=0)
 
     def _wrong(self, at: NDArray[np.intp], rng: np.random.Generator) -> Floats | float:
         if not self.plan.wrong:
@@ -155,7 +164,9 @@ class Batch:
         baselines = {name: self._baseline(name, at, champion) for name in self.required}
         masks = {name: mask[at] for name, mask in self.planted.slices.items()}
         world = World(challenger, champion, baselines, masks)
-        return _Case(world, challenger, champion, self.link, self.spots[number], self.required)
+        inside = masks.get(self.plan.within, np.ones(len(at), dtype=bool))
+        spots = self.spots[number]
+        return _Case(world, challenger, champion, self.link, spots, self.required, inside, self.usual)
 
     def _baseline(self, name: str, at: NDArray[np.intp], like: ScoreTable) -> ScoreTable:
         found = self.planted.baselines[name]
@@ -171,6 +182,8 @@ class _Case:
 
     Attributes:
         spots: (rows,) rows whose label a partly leaky challenger has seen.
+        inside: (rows,) rows of the plan's slice; all where it names none.
+        usual: mean forecast of the planted rows of that slice.
     """
 
     world: World
@@ -179,6 +192,8 @@ class _Case:
     link: Link
     spots: NDArray[np.bool_]
     required: tuple[str, ...]
+    inside: NDArray[np.bool_]
+    usual: Floats
 
     def says(self, prediction: Floats) -> World:
         """The challenger says something else; its intervals stay."""
@@ -231,6 +246,86 @@ def _first_equal(case: _Case) -> World:
     return replace(case.world, champion=None, baselines=tables)
 
 
+def _trained_on_rows(case: _Case) -> World:
+    return replace(case.world, challenger=replace(case.challenger, rows_trained_on=1))
+
+
+def _doubled_row(case: _Case) -> World:
+    """The first row stands in the place of the second, for everyone."""
+    at = np.arange(len(case.challenger))
+    at[1] = 0
+    gone = case.challenger.entity[1]
+    return World(
+        case.challenger.take(at),
+        case.champion.take(at),
+        {name: each.take(each.entity != gone) for name, each in case.world.baselines.items()},
+        {name: mask[at] for name, mask in case.world.slices.items()},
+    )
+
+
+def _other(table: ScoreTable) -> Floats:
+    """Labels that did not come."""
+    if table.problem.task == "binary":
+        return 1.0 - table.label
+    if table.problem.task == "multiclass":
+        return np.asarray((table.label + 1.0) % table.problem.classes, dtype=np.float64)
+    return table.label + 1.0
+
+
+def _other_labels(case: _Case) -> World:
+    label = case.champion.label.copy()
+    label[len(label) // 2] = _other(case.champion)[len(label) // 2]
+    return case.with_champion(replace(case.champion, label=label))
+
+
+def _other_order(case: _Case) -> World:
+    return case.with_champion(
+        replace(case.champion, prediction=case.challenger.prediction).take(
+            np.arange(len(case.champion))[::-1]
+        )
+    )
+
+
+def _below_baselines(case: _Case) -> World:
+    """Better than the champion, and not than those who need no model."""
+    best = replace(case.champion, prediction=case.link.leaked(case.champion.label), bundle_sha256="")
+    return replace(case.world, baselines={name: replace(best, name=name) for name in case.required})
+
+
+def _miscalibrated(case: _Case) -> World:
+    """Better than the champion and the baselines, which are of no use, and far from what it claims."""
+    table = case.challenger
+    task, p = table.problem.task, table.prediction
+    if task == "binary":
+        table = replace(table, prediction=p / 2 if p.mean() > 0.5 else (1.0 + p) / 2)
+    elif task == "multiclass":
+        rare = np.eye(table.problem.classes)[int(p.mean(axis=0).argmin())]
+        table = replace(table, prediction=(p + rare) / 2)
+    elif task == "count":
+        beyond = np.full(len(p), float(table.problem.most + 1))
+        table = replace(table, low=beyond, high=beyond)
+    elif task == "regression":
+        table = replace(table, low=p, high=p)
+    else:
+        nothing = np.zeros((len(p), table.problem.steps))
+        table = replace(table, low=nothing, high=nothing)
+    if task not in {"binary", "multiclass"}:
+        return replace(case.world, challenger=table)
+    wrong = replace(case.champion, prediction=case.link.leaked(_other(case.champion)))
+    useless = {name: replace(wrong, name=name, bundle_sha256="") for name in case.required}
+    return World(table, wrong, useless, case.world.slices)
+
+
+def _at_floor(case: _Case) -> World:
+    """In the slice challenger and champion say the same, what is usual there; elsewhere nothing changes."""
+    inside = case.inside if case.usual.ndim == 0 else case.inside[:, None]
+    ours, theirs = (
+        np.where(inside, case.usual, each.prediction) for each in (case.challenger, case.champion)
+    )
+    champion = replace(case.champion, prediction=theirs)
+    return replace(case.world, challenger=replace(case.challenger, prediction=ours), champion=champion)
+
+
 _CHANGES: Mapping[Change, Callable[[_Case], World]] = {
     "none": lambda case: case.world,
     "tied": _tied,
@@ -243,4 +338,11 @@ _CHANGES: Mapping[Change, Callable[[_Case], World]] = {
     "champion_unscorable": _champion_unscorable,
     "first": lambda case: case.with_champion(None),
     "first_equal": _first_equal,
+    "trained_on_rows": _trained_on_rows,
+    "doubled_row": _doubled_row,
+    "other_labels": _other_labels,
+    "other_order": _other_order,
+    "below_baselines": _below_baselines,
+    "miscalibrated": _miscalibrated,
+    "at_floor": _at_floor,
 }
