@@ -69,3 +69,15 @@ def test_the_newest_rows_say_when_to_stop(caplog) -> None:
     assert "on the 240 newest rows" in told[0]
     assert int(told[-1].split()[1]) <= 3
     assert len(told) < 12
+
+
+def test_a_feature_that_told_nothing_in_training_tells_nothing_later() -> None:
+    x, y, _ = ordered(1_000, 15)
+    rest, home = NAMES.index("rest"), NAMES.index("home")
+    x[:, rest], x[:, home] = 3.0, np.nan
+    model = KINDS["transformer"].fit(x, y, np.ones(len(y)), {**CHOSEN, "epochs": 4}, 5, PROBLEM)
+    otherwise, told = x.copy(), x.copy()
+    otherwise[:, rest] = 50.0
+    assert (model.predict(otherwise) == model.predict(x)).all()
+    otherwise[:, home], told[:, home] = 50.0, 0.0
+    assert (model.predict(otherwise) == model.predict(told)).all()

@@ -71,10 +71,11 @@ class Layout:
     def scaling(self, made: Floats) -> tuple[Floats, Floats]:
         """Mean and spread of each column of `made` (n, columns); of a token's place, over all events.
 
-        What changes its sign in a mirror has a mean of 0, so that it does so when scaled, too.
+        What changes its sign in a mirror has a mean of 0, so that it does so when scaled, too. A column
+        without two values has an endless spread: nothing was learned of it, so all it says later is the mean.
         """
         groups = [*self.events.T, *self.rest[:, None]]
-        mean, scale = np.zeros(made.shape[1]), np.ones(made.shape[1])
+        mean, scale = np.zeros(made.shape[1]), np.full(made.shape[1], np.inf)
         for columns in groups:
             present = made[:, columns]
             present = present[~np.isnan(present)]
@@ -83,7 +84,7 @@ class Layout:
             middle = 0.0 if self.signs[columns[0]] < 0 else float(present.mean())
             spread = float(np.sqrt(np.square(present - middle).mean()))
             mean[columns] = middle
-            scale[columns] = spread if spread > max(FLAT, FLAT * abs(middle)) else 1.0
+            scale[columns] = spread if spread > max(FLAT, FLAT * abs(middle)) else np.inf
         return mean, scale
 
     @staticmethod
