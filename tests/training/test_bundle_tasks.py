@@ -19,7 +19,7 @@ from pennant.reference import Reference
 from pennant.security.signing import ensure_keys
 from pennant.settings import Settings
 from pennant.training import fit, parameters, rows, search
-from pennant.training.bundle import CannotDoWithout
+from pennant.training.bundle import EXPLAINED_ROWS, CannotDoWithout
 from pennant_serving import bundle as serving
 from pennant_serving.errors import BundleRejected
 
@@ -207,7 +207,7 @@ def test_the_manifest_tells_outcome_metrics_and_coverage(made: Callable[[str], M
 def test_importances_rank_what_was_planted(made: Callable[[str], Made], name: str) -> None:
     one = made(name)
     told = json.loads((one.fitted.folder / "explain.json").read_text())
-    assert told["rows"] == 500
+    assert told["rows"] == EXPLAINED_ROWS
     assert set(told["importances"]) == set(one.use_case.features)
     ranked = sorted(told["importances"], key=told["importances"].__getitem__, reverse=True)
     if name == "trajectory":
