@@ -339,6 +339,17 @@ def test_who_knows_more_of_small_counts_alone_does_not_replace_one_who_knows_all
     assert "distribution_ends_early" in first.codes
 
 
+@pytest.mark.parametrize("task", sorted(PROBLEMS))
+@pytest.mark.parametrize("rows", [0, 1])
+def test_without_rows_every_task_holds_and_is_no_crash(task: str, rows: int) -> None:
+    truth = planted(task, 4)
+    tables = (truth.said("ours", 0.3), truth.said("theirs", 0.3), truth.nothing_known())
+    ours, theirs, base = (each.take(np.arange(rows)) for each in tables)
+    for champion in (theirs, None):
+        found = decide(ours, champion, base, policy(METRICS[task][0]))
+        assert (found.outcome, "too_few_rows" in found.codes) == ("hold", True)
+
+
 def test_no_constant_is_better_in_hindsight_than_the_best_constant() -> None:
     for task in ("binary", "multiclass", "count", "regression"):
         truth = planted(task, 9)

@@ -127,7 +127,7 @@ def row_losses(problem: Problem, y: Floats, p: Floats) -> Floats:
         return np.asarray(-np.log(likelihood(problem, y, p)), dtype=np.float64)
     if problem.task == "regression":
         return np.asarray(np.square(y - p), dtype=np.float64)
-    apart = (y - p).reshape(len(y), -1, 2)
+    apart = (y - p).reshape(len(y), p.shape[1] // 2, 2)
     return np.asarray(np.hypot(apart[:, :, 0], apart[:, :, 1]).mean(axis=1), dtype=np.float64)
 
 
