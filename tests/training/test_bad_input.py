@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from pennant.settings import REPOSITORY
 from pennant.training import fit, parameters, rows, search, split
 from pennant.training.errors import (
     DuplicateRows,
+    GroupUnknown,
     LabelBeforeEvent,
     LabelNotBinary,
     OneClass,
@@ -233,6 +235,17 @@ def test_a_path_from_nowhere_is_refused_by_name(planted_task: Any, member: str) 
     assert (refused.value.feature, refused.value.rows) == ("position_y", 1)
     unknown = row(400, None, "back_x_1"), row(400, None, "back_y_1")  # whoever is seen first may stand still
     read(world.declare(members={"walks": {"kind": member}}), league, *unknown)
+
+
+def test_rows_of_no_group_are_refused_where_folds_are_groups(planted: Any, declared: Any) -> None:
+    use_case = declared()
+    split_of = use_case.split.model_copy(update={"groups": "arena"})
+    arenas = pl.concat_str(pl.lit("arena "), (pl.int_range(pl.len()) % 5).cast(pl.String)).alias("group")
+    league = planted()
+    league = replace(league, frame=league.frame.with_columns(arenas))
+    with pytest.raises(GroupUnknown) as refused:
+        read(use_case.model_copy(update={"split": split_of}), league, row(7, None, "group"))
+    assert (refused.value.column, refused.value.rows) == ("arena", 1)
 
 
 def test_an_outcome_of_no_declared_class_is_refused_and_not_taken_for_none() -> None:

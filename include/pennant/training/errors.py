@@ -167,6 +167,22 @@ class PlaceUnknown(TrainingRefused):
         )
 
 
+class GroupUnknown(TrainingRefused):
+    """Folds are made of groups, and rows belong to none.
+
+    Attributes:
+        column: `split.groups`.
+        rows: how many training rows have no value there.
+    """
+
+    def __init__(self, column: str, rows: int) -> None:
+        self.column, self.rows = column, rows
+        super().__init__(
+            f"split.groups: {column} is missing in {rows} training rows; each row belongs to one. Leave them "
+            "out of the spine, or give the column a value of its own for them."
+        )
+
+
 class ColumnsMissing(TrainingRefused):
     """The snapshot lacks columns that the declaration names.
 

@@ -18,6 +18,7 @@ from pennant.training.clustered import Clusters
 from pennant.training.errors import (
     ColumnsMissing,
     DuplicateRows,
+    GroupUnknown,
     InfiniteValues,
     LabelBeforeEvent,
     PlaceUnknown,
@@ -85,6 +86,7 @@ def read(use_case: TrainedUseCase, snapshot: Reference, lake: Lake) -> TrainingR
         LabelNotBinary, LabelNotAllowed: a label that the task does not know.
         InfiniteValues: an infinite feature.
         PlaceUnknown: of a path, a row without a walker's position.
+        GroupUnknown: folds are groups, and a row is in none.
         DuplicateRows: an entity has two rows for one event.
         LabelBeforeEvent: a label is known before its event.
         TooLittleWeight: the recency weights leave too few rows.
@@ -114,6 +116,8 @@ def from_frame(use_case: TrainedUseCase, frame: pl.DataFrame, as_of: datetime) -
     if use_case.split.groups is None:
         folds = split.expanding_folds(event_time, moment, known, use_case.split)
     else:
+        if unknown := kept["group"].null_count():
+            raise GroupUnknown(use_case.split.groups, unknown)
         each = use_case.split.groups == "entity" and problem.task in {"binary", "multiclass"}
         folds = split.grouped_folds(kept["group"].to_numpy(), y if each else None, use_case.split)
     _check(names, x)
