@@ -21,6 +21,8 @@ from pennant_serving.scorer import ExplanationUnavailable, Scorer, load_members,
 
 MAX_ROWS = 400
 """A mean over so many rows stands still, and dots of more rows only cover each other."""
+DECIMALS = 9
+"""Sums of products differ in their last bits from run to run, and equal terms would change places."""
 BOOSTED = ("xgboost", "trees_count")
 """Kinds of members whose file is one booster on the features themselves."""
 TERMS = {
@@ -159,8 +161,8 @@ def explain(fresh: pl.DataFrame, bundle: Bundle, folder: Path, chosen: list[int]
         outputs=told.outputs or ("prediction",),
         unit=_unit(bundle),
         inputs=inputs[:, kept],
-        values=values[:, :, kept],
-        baseline=baseline + np.delete(values, kept, axis=2).sum(axis=2),
+        values=np.round(values[:, :, kept], DECIMALS),
+        baseline=np.round(baseline + np.delete(values, kept, axis=2).sum(axis=2), DECIMALS),
         rows=rows,
         interactions=found,
     )
@@ -219,7 +221,7 @@ def _interactions(
     taken = np.linspace(0, len(inputs) - 1, min(trees[heaviest].affordable(), len(inputs))).astype(np.intp)
     found = np.abs(trees[heaviest].interactions(inputs[taken])).mean(axis=(0, 1))
     whole = found * (2.0 - np.eye(len(names)))  # a pair stands half on either side of the diagonal
-    return Interactions(heaviest, weights[heaviest], names, whole, len(taken))
+    return Interactions(heaviest, weights[heaviest], names, np.round(whole, DECIMALS), len(taken))
 
 
 def _made_by(bundle: Bundle, trees: dict[str, TreeShap]) -> str:

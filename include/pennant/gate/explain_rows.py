@@ -72,7 +72,12 @@ def choose(metric: str, ours: ScoreTable, against: Against | None) -> dict[str, 
     Without an opponent: the largest and the smallest loss, and the one nearest to the median.
     """
     values, rows = _gains(metric, ours, against)
-    names = ("Largest gain", "Largest loss") if against else ("Best forecast", "Worst forecast")
+    names = ("Best forecast", "Worst forecast")
+    if against is not None:
+        names = (
+            "Largest gain" if values.max() > 0 else "Smallest loss",
+            "Largest loss" if values.min() < 0 else "Smallest gain",
+        )
     found: dict[str, int] = {}
     losses = ours.losses(metric)[rows]
     usual = np.argsort(np.abs(losses - np.median(losses)), kind="stable")

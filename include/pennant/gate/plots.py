@@ -51,9 +51,8 @@ def slices(found: Sequence[SliceResult], metric: str) -> bytes:
                 )
             axes.plot([each.loss], [at], "o", color=colour, ms=8)
             if each.max_loss is not None and each.max_loss > max(ends) + 2 * span:
-                axes.text(
-                    max(ends) + span, at, f"limit {each.max_loss:g} →", va="center", ha="right", color=INK
-                )
+                words, where = f"floor {each.max_loss:g} →", (1.0, at + 0.08)
+                axes.annotate(words, where, xycoords=("axes fraction", "data"), ha="right", va="bottom")
             elif each.max_loss is not None:
                 axes.plot([each.max_loss] * 2, [at - 0.3, at + 0.3], color=INK, lw=1.6, ls=(0, (2, 1)))
         axes.set_yticks(range(len(shown)), [f"{short(each.name)}\n{each.rows:,} rows" for each in shown])

@@ -149,13 +149,18 @@ def steps(tables: Mapping[str, ScoreTable], alpha: float) -> bytes:
         return svg(figure)
 
 
-def coverage(told: Mapping[str, Mapping[str, float]], promised: float) -> bytes:
+def as_promised(each: Mapping[str, float], promised: float, task: str) -> bool:
+    """Whether the promised share lies in the range; of whole counts, intervals cannot but hold more."""
+    return promised <= each["high"] and (task == "count" or each["low"] <= promised)
+
+
+def coverage(told: Mapping[str, Mapping[str, float]], promised: float, task: str) -> bytes:
     """Out of fold, how often the intervals of each slice held what came."""
-    shown = list(reversed(told.items()))
+    shown = list(told.items())[::-1]
     with canvas(9.2, 1.4 + 0.5 * len(shown)) as figure:
         axes = figure.subplots()
         for at, (_, each) in enumerate(shown):
-            good = each["low"] <= promised <= each["high"]
+            good = as_promised(each, promised, task)
             axes.plot([each["low"], each["high"]], [at, at], color=CHALLENGER if good else BAD, lw=3)
             axes.plot([each["share"]], [at], "o", color=CHALLENGER if good else BAD, ms=8)
         axes.axvline(promised, color=INK, lw=1.6, ls=(0, (2, 1)))

@@ -203,7 +203,7 @@ def _value_bar(figure: Figure, axes: Any, words: list[str], label: str) -> None:
     bar = figure.colorbar(scale, ax=axes, ticks=[0, 1], aspect=40, pad=0.01)
     bar.ax.set_yticklabels(words)
     bar.set_label(label, labelpad=-8)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _swarm(axes: Axes, row: int, values: Floats, inputs: Floats) -> None:
@@ -216,11 +216,18 @@ def _swarm(axes: Axes, row: int, values: Floats, inputs: Floats) -> None:
         ranks = np.arange(len(inside))
         offset[inside] = np.where(ranks % 2, 1, -1) * ((ranks + 1) // 2)
     offset *= 0.32 / max(float(np.abs(offset).max()), 8.0)
-    ranks = _ranks(inputs)
-    known = ~np.isnan(ranks)
+    heights = _ranks(inputs)
+    known = ~np.isnan(heights)
     axes.scatter(values[~known], row + offset[~known], s=7, color="#d1d5db", linewidths=0)
     axes.scatter(
-        values[known], row + offset[known], s=7, c=ranks[known], cmap="coolwarm", vmin=0, vmax=1, linewidths=0
+        values[known],
+        row + offset[known],
+        s=7,
+        c=heights[known],
+        cmap="coolwarm",
+        vmin=0,
+        vmax=1,
+        linewidths=0,
     )
 
 

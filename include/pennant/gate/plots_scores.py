@@ -26,7 +26,7 @@ def probabilities(tables: Sequence[ScoreTable]) -> bytes:
     """How the predictions of challenger and champion spread, by what came true."""
     with canvas(HALF, 4.8 if len(tables) > 1 else 3.4) as figure:
         axes = panels(figure, len(tables), 1, sharex=True)
-        bins = np.linspace(0, 1, 26)
+        bins = np.linspace(0, 1, 26).tolist()
         for each, table in zip(axes, tables, strict=True):
             for label, colour, text in ((1.0, CAME, "came true"), (0.0, NOT, "did not")):
                 values = table.prediction[table.label == label]
@@ -45,7 +45,7 @@ def classes(table: ScoreTable, names: Sequence[str]) -> bytes:
     with canvas(WHOLE, 0.4 + 3.2 * -(-len(shown) // 3)) as figure:
         for axes, at in zip(panels(figure, len(shown), sharex=True), shown, strict=True):
             p = table.prediction[:, at]
-            bins = np.linspace(0, max(float(p.max()), 0.05), 25)
+            bins = np.linspace(0, max(float(p.max()), 0.05), 25).tolist()
             for came, colour, text in ((True, CAME, "it came"), (False, NOT, "another came")):
                 values = p[(table.label == at) == came]
                 axes.hist(values, bins=bins, color=colour, alpha=0.55, density=True, label=text)

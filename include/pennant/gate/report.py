@@ -155,11 +155,13 @@ def _slices(use_case: UseCase, verdict: Verdict, shown: Shown) -> str:
     covered = shown.manifest.get("metrics", {}).get("coverage", {})
     if "coverage" in shown.pictures:
         caption = (
-            "Measured out of fold, on rows that no model had seen, with 95 % intervals. Red: the promised "
+            "Measured out of fold, on rows that no model had seen, with 95% intervals. Red: the promised "
             "share lies outside."
         )
+        if use_case.task == "count":
+            caption += " Intervals of whole counts cannot but hold some more than they promise."
         parts.append(figure("half", "Coverage of intervals", caption, shown.pictures["coverage"]))
-        parts.append(report_tables.coverage(covered, use_case.training.interval_coverage))
+        parts.append(report_tables.coverage(covered, use_case.training.interval_coverage, use_case.task))
     said = shown.manifest.get("metrics", {}).get("calibration", {})
     if said:
         parts.append("<h3>What was said and what came, out of fold</h3>" + report_tables.said(said))
@@ -201,7 +203,7 @@ def _identity(data: Mapping[str, Any], sha256: str, shown: Shown) -> str:
         ["Champion", _version(champion) if champion else "none"],
         ["Policy", escape(told)],
     ]
-    lead = "What to say to have exactly this again. `pennant rebuild` trains it and reports any difference."
+    lead = "What to say to have exactly this again; pennant rebuild trains it and reports any difference."
     return section("Identity and rebuilding", table(["", ""], rows, kind="identity"), lead=lead)
 
 

@@ -69,7 +69,7 @@ def _captions(shown: Shown) -> dict[str, tuple[str, str]]:
     colour = (
         f" The colour is the value of the feature that it does most with in member {pairs.member}."
         if pairs
-        else " No member has interactions, so there is no colour."
+        else " There are no interactions to colour by."
     )
     of = (
         f"Of member {pairs.member}, in its own link, on {pairs.rows} rows: mean size of TreeSHAP interaction "

@@ -8,8 +8,13 @@ from pennant.declaration.model import UseCase
 from pennant.gate.explain import Explained, Stability
 from pennant.gate.outcome import Verdict
 from pennant.gate.report_shown import Shown
+from pennant.gate.sentences import METRIC_NAMES
 
 Facts = list[tuple[str, str]]
+NO_PAIRS = (
+    "No interactions: they are reckoned for boosted trees on the features themselves, and there are none "
+    "or they do not interact."
+)
 
 _COMBINED = {
     "weighted": "a weighted mean, the weights fitted on held-out folds",
@@ -78,7 +83,7 @@ def members(manifest: Mapping[str, Any]) -> list[list[str]]:
     rows = []
     for each in manifest.get("members", []):
         own = measured.get(each["name"], {})
-        loss = ", ".join(f"{value:.4f} ({name.replace('_', ' ')})" for name, value in own.items())
+        loss = ", ".join(f"{value:.4f} ({METRIC_NAMES.get(name, name)})" for name, value in own.items())
         chosen = manifest.get("parameters", {}).get(each["name"], {})
         rows.append([each["name"], each["kind"], f"{each['weight']:.3f}", loss, _plain(chosen)])
     return rows
@@ -187,7 +192,7 @@ def explanation(shown: Shown) -> list[str]:
             f"({size:.3g})."
         )
     else:
-        said.append("No member has interaction terms.")
+        said.append(NO_PAIRS)
     return [*said, stillness(shown)]
 
 

@@ -125,7 +125,7 @@ def _calibration(
     covered = manifest.get("metrics", {}).get("coverage", {})
     if covered:
         promised = use_case.training.interval_coverage
-        drawn["coverage"] = plots_calibration.coverage(covered, promised)
+        drawn["coverage"] = plots_calibration.coverage(covered, promised, task)
     return drawn
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pennant.declaration.model import UseCase
 from pennant.gate.outcome import Comparison, SliceResult, Verdict
+from pennant.gate.plots_calibration import as_promised
 from pennant.gate.report_html import badge, cell, number, span, table
 from pennant.gate.report_measures import WORDS, Measures
 from pennant.gate.score import describe_slice
@@ -48,12 +49,13 @@ def slices(use_case: UseCase, verdict: Verdict) -> str:
     return table(head, [_slice(use_case, each) for each in verdict.slices])
 
 
-def coverage(told: Mapping[str, Mapping[str, float]], promised: float) -> str:
+def coverage(told: Mapping[str, Mapping[str, float]], promised: float, task: str) -> str:
     """How often the intervals of each slice held what came, out of fold."""
     rows = []
     for name, each in told.items():
-        held = each["low"] <= promised <= each["high"]
-        word = "as promised" if held else "too wide" if each["share"] > promised else "too narrow"
+        held = as_promised(each, promised, task)
+        wide = each["low"] > promised
+        word = ("not less" if wide else "as promised") if held else "too wide" if wide else "too narrow"
         ends = f"{each['low']:.1%} to {each['high']:.1%}"
         share = cell(f"{each['share']:.1%}", ends)
         slice_name = "all rows" if name == "all" else escape(name)
