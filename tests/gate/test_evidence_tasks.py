@@ -170,10 +170,10 @@ def judge(
     return evaluate(use_case, snapshot, one, two, *places)
 
 
-def put(lake: Lake, frame: pl.DataFrame) -> Reference:
+def put(lake: Lake, frame: pl.DataFrame, as_of: datetime = AS_OF) -> Reference:
     """Write a snapshot as the features room does."""
     sink = io.BytesIO()
-    said = {"use_case": "league_demo", "as_of": AS_OF.isoformat(), "code": "planted"}
+    said = {"use_case": "league_demo", "as_of": as_of.isoformat(), "code": "planted"}
     frame.write_parquet(sink, metadata=said)
     digest = hashlib.sha256(sink.getvalue()).hexdigest()
     whole = {**said, "rows": frame.height, "columns": frame.columns}
@@ -264,3 +264,17 @@ def test_a_slow_challenger_of_any_task_is_timed_in_the_serving_app(
     assert reason.numbers["latency_ms"] == evidence.data["measured"]["latency_ms"]
     again = judge(stage, slow, found.snapshot, found.good, found.poor)
     assert again.sha256 == evidence.sha256
+
+
+@pytest.mark.parametrize("task", ["multiclass", "trajectory"])
+def test_without_a_fresh_row_the_gate_holds_and_keeps_its_evidence(
+    stage: Any, judging: Callable[[str], Judged], task: str
+) -> None:
+    """A source that told nothing for weeks is no crash of the training Dag."""
+    found = judging(task)
+    stale = put(stage.lake, frame_of(task), AS_OF + timedelta(days=2 * FRESH_DAYS))
+    for champion in (found.poor, None):
+        evidence = judge(stage, found.use_case, stale, found.good, champion)
+        assert (evidence.verdict.outcome, evidence.verdict.n) == ("hold", 0)
+        assert "too_few_rows" in evidence.verdict.codes
+        assert b"HOLD" in stage.lake.get(evidence.report)
