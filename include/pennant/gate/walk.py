@@ -278,6 +278,8 @@ def _folds(given: Material) -> Iterator[Job]:
 
 
 def _all_known(use_case: TrainedUseCase) -> TrainedUseCase:
-    """Nothing is held back for a gate: the period judges."""
-    whole = use_case.split.model_copy(update={"fresh_days": 0, "fresh_share": None})
+    """Nothing is held back for a gate: the period judges, or the fold, where time says nothing."""
+    embargo = 0.0 if use_case.split.groups else use_case.split.embargo_hours
+    changed = {"fresh_days": 0, "fresh_share": None, "embargo_hours": embargo}
+    whole = use_case.split.model_copy(update=changed)
     return use_case.model_copy(update={"split": whole})
