@@ -153,6 +153,7 @@ def _identity(
         "as_of": as_of.isoformat(),
         "snapshot": snapshot.sha256,
         "fresh_from": (as_of - timedelta(days=use_case.split.fresh_days)).isoformat(),
+        "fresh_share": use_case.split.fresh_share,
         "challenger": ours.described(),
         "champion": None if theirs is None else theirs.described(),
         "policy": use_case.gate.model_dump(mode="json"),

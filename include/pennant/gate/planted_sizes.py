@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
@@ -153,7 +154,7 @@ def pilot(planter: Planter, plan: Plan, metric: str, min_slice_rows: int, seed: 
     champion: list[Floats] = []
     baselines: list[Floats] = []
     slices: dict[str, list[Floats]] = {name: [] for name in planted.slices}
-    enough: dict[str, list[Floats]] = {name: [] for name in planted.slices}
+    enough: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in planted.slices}
     for batch in planter.batches(plan, PILOTS, seed):
         shape = (batch.many, batch.rows)
         ours = by_row(metric, planted.problem, batch.label, batch.challenger)

@@ -39,6 +39,7 @@ def forest(comparisons: Sequence[Comparison], metric: str) -> bytes:
 def slices(found: Sequence[SliceResult], metric: str) -> bytes:
     """The challenger's loss in each slice with its interval, and the floor where one is declared."""
     shown = [each for each in reversed(found) if each.loss is not None]
+    losses = [each.loss for each in reversed(found) if each.loss is not None]
     ends = [end for each in shown for end in (each.loss, each.loss_low, each.loss_high) if end is not None]
     span = max(max(ends) - min(ends), 0.1 * abs(max(ends)), 1e-9)
     with canvas(9.2, 1.4 + 0.5 * max(len(shown), 1)) as figure:
@@ -49,7 +50,7 @@ def slices(found: Sequence[SliceResult], metric: str) -> bytes:
                 axes.plot(
                     [each.loss_low, each.loss_high], [at, at], color=colour, lw=3, solid_capstyle="butt"
                 )
-            axes.plot([each.loss], [at], "o", color=colour, ms=8)
+            axes.plot([losses[at]], [at], "o", color=colour, ms=8)
             if each.max_loss is not None and each.max_loss > max(ends) + 2 * span:
                 words, where = f"floor {each.max_loss:g} →", (1.0, at + 0.08)
                 axes.annotate(words, where, xycoords=("axes fraction", "data"), ha="right", va="bottom")

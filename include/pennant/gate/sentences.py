@@ -32,9 +32,7 @@ UNSCORABLE_CHAMPION = "champion_unscorable"
 def champion_reason(found: Comparison, policy: Gate) -> Reason:
     """What the comparison with the champion argues for, by the declared policy."""
     if not found.enough:
-        return _compared(
-            "champion_not_comparable", "hold", found, "too few rows or days to decide"
-        )
+        return _compared("champion_not_comparable", "hold", found, "too few rows or days to decide")
     if found.passed:
         how = (
             "better"
@@ -53,9 +51,7 @@ def baseline_reason(found: Comparison) -> Reason:
     if not found.required:
         return _compared("baseline_shown", "promote", found, "shown, not required")
     if not found.enough:
-        return _compared(
-            "baseline_not_comparable", "hold", found, "too few rows or days to decide"
-        )
+        return _compared("baseline_not_comparable", "hold", found, "too few rows or days to decide")
     if found.passed:
         return _compared("beats_baseline", "promote", found, "better")
     missed = "not proven; ties hold" if found.rule == "lower_bound" else "not better"

@@ -10,7 +10,7 @@ import numpy as np
 
 from pennant.errors import PennantError
 from pennant.gate.tables import Floats
-from pennant_serving.members.base import MemberModel
+from pennant_serving.scorer import MemberModel
 
 TOLERANCE = 1e-5
 """How far a sum may miss what it adds up to, for margins up to 1; of larger ones that share."""
