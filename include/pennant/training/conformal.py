@@ -19,7 +19,9 @@ newest.
 
 Not promised: coverage for each single row or slice (`pennant.training.coverage` measures slices), and of a
 path that all its steps lie inside at once: each step is covered on its own. Scores are of models that were
-fitted to fewer rows than the shipped one, which is a little on the safe side.
+fitted to fewer rows than the shipped one, which is a little on the safe side. How the members are combined
+was fitted to the rows of the scores themselves, which is a little on the other: of 60 rows out of fold and 4
+members 0.88 to 0.89 were held where 0.9 was wanted, of 500 rows 0.895.
 """
 
 from dataclasses import dataclass, field
