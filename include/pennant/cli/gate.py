@@ -31,7 +31,7 @@ Delta = Annotated[
     float | None,
     typer.Option(
         min=0.0,
-        help="The smallest gain worth having, by the metric. Default: the margin, or else a part of the loss.",
+        help="The smallest gain worth having, by the metric. Default: the margin, or a part of the loss.",
     ),
 ]
 Until = Annotated[
