@@ -16,13 +16,13 @@ from sqlalchemy import select
 
 from pennant.gate.contender import enter
 from pennant.gate.evidence import Evidence, canonical, evaluate, load_evidence
-from pennant.gate.metrics import by_row
 from pennant.gate.possible import impossible_predictions
 from pennant.gate.report import render
 from pennant.gate.report_shown import Shown
 from pennant.gate.score import ContractMismatch, fresh_rows, score_table
 from pennant.gate.tables import BINARY, Unscorable
 from pennant.reference import Reference
+from pennant.training.metrics import by_row
 from pennant.warehouse.tables import model_performance
 
 Stage = Any

@@ -17,11 +17,11 @@ from pennant.data.lake import Lake
 from pennant.declaration.model import UseCase
 from pennant.declaration.parameters import METRICS
 from pennant.gate.evidence import Evidence, evaluate
-from pennant.gate.metrics import by_row
 from pennant.gate.tables import Floats
 from pennant.reference import Reference
 from pennant.registry.models import ModelVersion
 from pennant.training import fit, parameters, rows
+from pennant.training.metrics import by_row
 from pennant.training.problem import Problem
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)

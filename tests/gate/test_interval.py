@@ -10,9 +10,9 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from pennant.gate.calibration import calibration
 from pennant.gate.interval import area_under_curve
-from pennant.gate.metrics import by_row
 from pennant.gate.tables import BINARY
 from pennant.training.clustered import _freedom, clustered_mean
+from pennant.training.metrics import by_row
 
 VALUES = arrays(np.float64, 60, elements=st.floats(-10, 10))
 

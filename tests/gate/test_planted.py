@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pennant.declaration.loader import load
-from pennant.gate.metrics import by_row
 from pennant.gate.planted import PlantedRows, picks
 from pennant.gate.planted_link import link_of
 from pennant.gate.planted_own import usual_rows
@@ -18,6 +17,7 @@ from pennant.gate.planted_synthetic import made_up
 from pennant.gate.tables import ScoreTable
 from pennant.gate.worlds import Plan, Planter, World
 from pennant.settings import REPOSITORY
+from pennant.training.metrics import by_row
 from pennant.training.problem import Problem
 
 CASES = [

@@ -12,11 +12,11 @@ from pennant.declaration.model import Gate
 from pennant.declaration.parameters import METRICS
 from pennant.gate.calibration import calibration_of, inside
 from pennant.gate.interval import base_rate_loss
-from pennant.gate.metrics import by_row
 from pennant.gate.possible import impossible_intervals, impossible_labels, impossible_predictions
 from pennant.gate.tables import Floats, ScoreTable, Unscorable
 from pennant.gate.verdict import Verdict, judge
 from pennant.training.members.distributions import poisson
+from pennant.training.metrics import by_row
 from pennant.training.problem import Problem
 
 PROBLEMS = {

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, insert
 
 from pennant.declaration.loader import load_trained
 from pennant.declaration.model import TrainedUseCase, UseCase
-from pennant.gate.metrics import MAIN, by_row
 from pennant.settings import REPOSITORY
+from pennant.training.metrics import MAIN, by_row
 from pennant.training.problem import Problem
 from pennant.warehouse.tables import outcomes, predictions
 from pennant.watch.performance import losses

@@ -9,11 +9,11 @@ from pennant.data.lake import Lake
 from pennant.declaration.model import TrainedUseCase
 from pennant.declaration.parameters import METRICS
 from pennant.gate import walk
-from pennant.gate.metrics import by_row
 from pennant.gate.walk_results import ALPHA, Pooled, difference, figures, main_metric, pooled
 from pennant.reference import Window
 from pennant.settings import Settings
 from pennant.training.clustered import clustered_mean
+from pennant.training.metrics import by_row
 from pennant.warehouse.tables import model_performance
 
 _KEYS = ("use_case", "version", "source", "window_start", "window_end", "metric")

@@ -4,9 +4,9 @@ from typing import Literal
 
 import numpy as np
 
-from pennant.gate.metrics import by_row
 from pennant.gate.tables import Floats, ScoreTable
 from pennant.training.losses import auc
+from pennant.training.metrics import by_row
 
 Metric = Literal["log_loss", "brier", "rps", "crps", "squared_error", "absolute_error", "ade", "fde"]
 

@@ -10,9 +10,9 @@ from typing import Protocol, override
 
 import numpy as np
 
-from pennant.gate.metrics import by_row
 from pennant.gate.planted import Places, PlantedRows
 from pennant.training.losses import Floats, expit
+from pennant.training.metrics import by_row
 from pennant.training.problem import Problem
 
 NODES = 7

@@ -11,11 +11,11 @@ from scipy.special import ndtri
 from pennant.declaration.model import Gate
 from pennant.errors import PennantError
 from pennant.gate.forecasts import Forecast
-from pennant.gate.metrics import by_row
 from pennant.gate.planted import Places, PlantedRows
 from pennant.gate.planted_link import link_of
 from pennant.gate.worlds import Batch, Plan, Planter
 from pennant.training.losses import Floats
+from pennant.training.metrics import by_row
 
 SHARE_OF_LOSS, SHARE_OF_SKILL = 0.02, 0.1
 """The smallest gain worth having, where nobody said one: the lesser of these shares of the model's loss and

@@ -11,10 +11,10 @@ import numpy as np
 
 from pennant.declaration.parameters import METRICS
 from pennant.gate.calibration import inside
-from pennant.gate.metrics import average_precision, metrics
 from pennant.gate.tables import Floats, ScoreTable
 from pennant.training.clustered import clustered_mean
 from pennant.training.losses import auc
+from pennant.training.metrics import average_precision, metrics
 
 RESAMPLES, SEED = 200, 20
 WORDS = {

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pennant.gate.metrics import by_row
+from pennant.training.metrics import by_row
 from pennant.training.problem import Problem
 from pennant.training.rows import labels_of
 

@@ -24,12 +24,12 @@ from pennant.features.module import features_module
 from pennant.features.snapshot import with_groups
 from pennant.features.tables import Tables, load_tables
 from pennant.gate.forecasts import Forecast, baselines_of
-from pennant.gate.metrics import of_samples
 from pennant.reference import Window
 from pennant.settings import Settings
 from pennant.training import fit, rows, search
 from pennant.training.losses import Floats
 from pennant.training.members.base import Sampling
+from pennant.training.metrics import of_samples
 from pennant.training.problem import Problem, check_labels
 
 SAMPLES = 20

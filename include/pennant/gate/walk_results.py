@@ -12,10 +12,10 @@ from pennant.declaration.model import TrainedUseCase, UseCase
 from pennant.declaration.parameters import METRICS
 from pennant.gate.bets import Betting
 from pennant.gate.forecasts import Forecast
-from pennant.gate.metrics import MAIN, by_row, metrics
 from pennant.gate.walk import Period
 from pennant.training.clustered import MeanInterval, clustered_mean
 from pennant.training.losses import Floats, brier, log_loss, log_losses
+from pennant.training.metrics import MAIN, by_row, metrics
 from pennant.training.problem import Problem
 
 ALPHA = 0.025

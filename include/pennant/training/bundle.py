@@ -25,8 +25,9 @@ from pennant.training.losses import Floats
 from pennant.training.members.base import FittedMember
 from pennant.training.members.kinds import KINDS
 from pennant.training.rows import TrainingRows
+from pennant_serving.bundle import expected_columns
 from pennant_serving.manifest import Manifest
-from pennant_serving.scorer import ExplanationUnavailable, Scorer, Scores, read_scorer
+from pennant_serving.scorer import ExplanationUnavailable, Scorer, read_scorer
 
 EXPLAINED_ROWS = 300
 """TreeSHAP costs about a millisecond a row, and a mean over 300 rows stands still."""
@@ -124,7 +125,7 @@ def _scored(
     whole = dict(manifest) if ranked is None else {**manifest, "confidence": ranked}
     scorer = _read(whole, files)
     golden = sample.golden_rows(use_case, x, sample.ordering(rows.problem, told.prediction))
-    expected = _expected(scorer.predict(golden), use_case.task)
+    expected = expected_columns(scorer.predict(golden), use_case.task)
     for row, answered in zip(golden, zip(*expected.values(), strict=True), strict=True):
         if not np.isfinite(answered).all():
             lacking = [name for name, value in zip(rows.names, row, strict=True) if np.isnan(value)]
@@ -142,12 +143,6 @@ def _scored(
 
 def _read(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Scorer:
     return read_scorer(Manifest.model_validate_json(_json(manifest)), files)
-
-
-def _expected(scores: Scores, task: str) -> dict[str, Floats]:
-    """Columns of the golden rows; a path has radii around its steps, and so one end only."""
-    low, high = _columns("expected_low", scores.low), _columns("expected_high", scores.high)
-    return {**_columns("expected", scores.prediction), **low, **({} if task == "trajectory" else high)}
 
 
 def _columns(name: str, values: Floats) -> dict[str, Floats]:

@@ -30,7 +30,7 @@ def losses(use_case: UseCase, rows: Sequence[ServedRow]) -> list[float]:
     """The loss of each settled row by the gate's metric, as the gate itself takes it."""
     import numpy as np
 
-    from pennant.gate.metrics import by_row
+    from pennant.training.metrics import by_row
     from pennant.training.problem import Problem
 
     said = np.array([_said(use_case, each) for each in rows], dtype=np.float64)

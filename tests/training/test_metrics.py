@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from pennant.declaration.parameters import METRICS
-from pennant.gate.metrics import (
+from pennant.training.members.distributions import poisson
+from pennant.training.metrics import (
     MAIN,
     average_precision,
     brier_parts,
@@ -15,7 +16,6 @@ from pennant.gate.metrics import (
     metrics,
     of_samples,
 )
-from pennant.training.members.distributions import poisson
 from pennant.training.problem import Problem
 
 THREE = Problem("multiclass", (), classes=3)
