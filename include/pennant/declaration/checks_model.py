@@ -27,6 +27,8 @@ def check_training(use_case: TrainedUseCase, document: Document) -> Problems:
         yield document.problem(path, message, allowed=f"at most trials ({search.trials})")
     for name, member in use_case.training.members.items():
         here = ("training", "members", name)
+        if name == "overrides":  # stands beside the members' hyper-parameters in bundle.json
+            yield document.problem(here, "the name stands for something else", found=name, allowed="another")
         yield from _member(member, here, document)
         yield from _fitting(use_case, member, here, document)
         yield from _sequence(use_case, member, here, document)
