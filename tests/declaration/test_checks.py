@@ -239,10 +239,6 @@ LAWS: dict[str, tuple[dict[tuple[str | int, ...], Any], str]] = {
         {("training", "members", "trees", "search", "max_depth", "low"): 2.5},
         "training.members.trees.search.max_depth.low",
     ),
-    "a member is not taken for what a person overrides": (
-        {("training", "members", "overrides"): {"kind": "logistic"}},
-        "training.members.overrides",
-    ),
     "a baseline is not taken for the champion": (
         {("baselines", "champion"): {"kind": "base_rate"}},
         "baselines.champion",

@@ -91,3 +91,9 @@ def test_sizes_that_no_network_has_are_refused(
 ) -> None:
     field, _ = refused(case, tmp_path, network(case, fixed={fixed: value}))
     assert field == f"training.members.network.fixed.{fixed}"
+
+
+def test_no_member_takes_the_place_of_what_a_person_overrides(case: SimpleNamespace, tmp_path: Path) -> None:
+    named = ("training", "members", "overrides")
+    field, problem = refused(case, tmp_path, case.changed(case.valid, named, {"kind": "logistic"}))
+    assert (field, problem.found) == (".".join(named), "overrides")
