@@ -6,12 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from croniter import croniter
 
 from pennant.orchestration.factory import build_all
+from pennant.orchestration.shape import end_date
 from pennant.orchestration.steps import XCOM_LIMIT_BYTES, XComTooLarge, checked
 from pennant.settings import Settings
 
@@ -153,3 +156,12 @@ def test_an_xcom_that_carries_data_is_refused() -> None:
         checked("step", ["x" * 100] * 100)
     assert refused.value.found_bytes > XCOM_LIMIT_BYTES
     assert refused.value.task_name == "step"
+
+
+def test_no_interval_of_a_replay_ends_after_it(repository: Path) -> None:
+    """A yearly interval that starts in the replay and ends after it would ask for a time that never comes."""
+    for use_case in load_all(repository / "include" / "use_cases"):
+        for part in ("features", "train", "score", "watch"):
+            last = end_date(use_case, part, Settings(replay=True))
+            until = croniter(getattr(use_case.schedules, part), last).get_next(datetime)
+            assert until <= use_case.replay.until or last == use_case.schedules.start, (use_case.name, part)

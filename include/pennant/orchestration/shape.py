@@ -1,9 +1,10 @@
 """The common shape of the generated Dags: documentation, tags, typed parameters, dates."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronDataIntervalTimetable, Param
+from croniter import croniter
 
 from pennant.declaration.effects import ALL, DATA, TRAINED
 from pennant.declaration.model import DataUseCase, TrainedUseCase, UseCase
@@ -62,7 +63,7 @@ def use_case_dag(
         dag_id=dag_id(use_case.name, part),
         schedule=schedule,
         start_date=use_case.schedules.start,
-        end_date=end_date(use_case, settings),
+        end_date=end_date(use_case, part, settings),
         catchup=False,
         max_active_runs=max_active_runs,
         params={**moment_params(), **(params or {})},
@@ -74,11 +75,21 @@ def use_case_dag(
     )
 
 
-def end_date(use_case: DataUseCase, settings: Settings) -> datetime | None:
-    """Where the schedule ends in a replay: one without a model is replayed over its history."""
+def end_date(use_case: DataUseCase, part: str, settings: Settings) -> datetime | None:
+    """Where the schedule ends in a replay: one without a model is replayed over its history.
+
+    Airflow counts an interval by its start: one that starts in the replay and ends after it is none of it.
+    """
     if not settings.replay:
         return None
-    return use_case.replay.until if isinstance(use_case, UseCase) else use_case.schedules.history_until
+    until = use_case.replay.until if isinstance(use_case, UseCase) else use_case.schedules.history_until
+    cron = getattr(use_case.schedules, part, None) if part != "ingest" else None
+    if cron is None:
+        return until
+    ticks = croniter(cron, until + timedelta(seconds=1), ret_type=datetime)
+    ticks.get_prev()
+    last: datetime = ticks.get_prev()
+    return max(last, use_case.schedules.start)
 
 
 def documentation(use_case: DataUseCase, part: str, doc: str) -> str:
