@@ -13,6 +13,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from croniter import croniter
 
+from pennant.declaration.loader import load_all
 from pennant.orchestration.factory import build_all
 from pennant.orchestration.shape import end_date
 from pennant.orchestration.steps import XCOM_LIMIT_BYTES, XComTooLarge, checked
@@ -40,6 +41,7 @@ import hashlib, json
 from airflow.serialization.serialized_objects import DagSerialization
 from pennant.declaration.loader import load_all
 from pennant.declaration.model import TrainedUseCase
+from pennant.declaration.loader import load_all
 from pennant.orchestration.factory import build_all
 text = json.dumps({name: DagSerialization.to_dict(dag) for name, dag in build_all().items()}, sort_keys=True)
 print(hashlib.sha256(text.encode()).hexdigest())
