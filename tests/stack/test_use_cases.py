@@ -27,7 +27,7 @@ SINCE = {
 
 
 @pytest.mark.skipif(
-    not (Path(os.environ.get("PENNANT_DATA_MIRROR", "/nowhere")) / "README.md").exists(),
+    not (Path(os.environ.get("PENNANT_DATA_MIRROR") or "/nowhere") / "README.md").exists(),
     reason="PENNANT_DATA_MIRROR is not set to a folder with the public data sets",
 )
 @pytest.mark.parametrize("name", SINCE)
