@@ -52,7 +52,10 @@ def answers(rows: pl.DataFrame, favourite: str, by: float) -> list[dict[str, Any
     for row in rows.iter_rows(named=True):
         p = np.array([1.0 / row[f"baseline__price_{name}"] for name in ("home", "draw", "away")])
         p = p / p.sum() + np.where(np.array(OUTCOMES) == favourite, by, 0.0)
-        said.append({"version": "3", "probabilities": dict(zip(OUTCOMES, p / p.sum(), strict=True))})
+        p /= p.sum()
+        ends = {"probabilities": p, "low": p - 0.02, "high": p + 0.02}
+        told = {name: dict(zip(OUTCOMES, values, strict=True)) for name, values in ends.items()}
+        said.append({"version": "3", **told})
     return said
 
 
@@ -84,6 +87,7 @@ def test_what_is_worth_a_bet_is_written_once_and_settled_by_the_score(
     assert found is not None
     assert found.new == found.rows.height > 5
     assert set(found.rows["outcome"]) == {"H"}
+    assert (found.rows["high"] - found.rows["low"]).to_list() == pytest.approx([0.04] * found.rows.height)
     written = table(warehouse, "betting_opportunities")
     again = bets.place(whole(epl), rows, said, warehouse)
     assert again is not None

@@ -161,10 +161,17 @@ def _as_long(distributions: list[list[float]]) -> list[list[float]]:
 
 
 def _interval(use_case: UseCase, answers: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats] | None:
-    """Ends of the probabilities' intervals; None where the answers tell none of probabilities."""
-    if use_case.task != "binary":
+    """Ends of the probabilities' intervals; None of a count, whose interval is one of counts."""
+    if use_case.task == "count":
         return None
-    low, high = (np.array([each[end] for each in answers], dtype=np.float64) for end in ("low", "high"))
+    names = use_case.label.classes if use_case.task == "multiclass" else []
+    low, high = (
+        np.array(
+            [[each[end][name] for name in names] if names else each[end] for each in answers],
+            dtype=np.float64,
+        )
+        for end in ("low", "high")
+    )
     return low, high
 
 
