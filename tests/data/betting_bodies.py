@@ -12,7 +12,7 @@ import yaml
 from pennant.data.connectors.base import Answer
 from pennant.data.connectors.kinds import connector_of
 from pennant.data.errors import SourceMalformed
-from pennant.declaration.model import DataUseCase, Source
+from pennant.declaration.model import DataUseCase, Schedules, Source
 from pennant.reference import Window
 from pennant.settings import REPOSITORY
 
@@ -339,8 +339,11 @@ def source(kind: str, options: dict[str, Any] | None = None, **given: Any) -> So
 def use_case(name: str, given: Source) -> DataUseCase:
     """A use case that does nothing but ask for `prices`."""
     body = yaml.safe_load((REPOSITORY / "include/use_cases/telco_churn/use_case.yaml").read_text())
-    del body["training"]  # it is about data alone
-    made = DataUseCase.model_validate(body)
+    data = {part: each for part, each in body.items() if part in DataUseCase.model_fields}
+    data["schedules"] = {
+        each: cron for each, cron in data["schedules"].items() if each in Schedules.model_fields
+    }
+    made = DataUseCase.model_validate(data)
     return made.model_copy(update={"name": name, "sources": {"prices": given}})
 
 
