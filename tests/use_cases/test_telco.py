@@ -76,7 +76,8 @@ def test_no_feature_of_a_customer_looks_ahead(telco: Ingested) -> None:
 def test_no_snapshot_column_is_a_target_encoding_and_one_fitted_in_folds_does_not_cheat(snapshot) -> None:
     fifth = fold_of(snapshot["entity"], 5, "test")
     train, test = snapshot.filter(fifth != 0), snapshot.filter(fifth == 0)
-    names = train.drop("entity", "event_time", "moment", "label", "label_known_at", "group", "cluster").columns
+    beside = ("entity", "event_time", "moment", "label", "label_known_at", "group", "cluster")
+    names = train.drop(beside).columns
     both = [each.select(names).fill_null(0.0).to_numpy() for each in (train, test)]
     mean, scale = both[0].mean(axis=0), both[0].std(axis=0) + 1e-9
     model = LogisticRegression(max_iter=500).fit((both[0] - mean) / scale, train["label"].to_numpy())
